@@ -1,0 +1,221 @@
+//! TOML -> raw (unknown keys refused) -> validated configuration.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A validated configuration: every default filled in, every number in its range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// `[run]`
+    pub run: RunConfig,
+    /// `[data]`
+    pub data: DataConfig,
+    /// `[space]`
+    pub space: SpaceConfig,
+    /// `[generator]`
+    pub generator: GeneratorConfig,
+    /// `[search]`
+    pub search: SearchConfig,
+    /// `[oracle]`
+    pub oracle: TrainingConfig,
+    /// `[retrain]`
+    pub retrain: TrainingConfig,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Names the run and its default folder, `runs/<name>`.
+    pub name: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Where networks are trained.
+    pub device: DeviceChoice,
+    /// Threads; 0: one for every core. Changes no result.
+    pub threads: usize,
+}
+
+/// `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceChoice {
+    /// CUDA where there is a device and a kernel image, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// This CUDA device or an error.
+    Cuda(u32),
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataConfig {
+    /// Which data set.
+    pub source: DataSource,
+    /// Folder of the data set's files; `None`: the usual place.
+    pub path: Option<PathBuf>,
+    /// Images held out for validation (the reward).
+    pub validation_images: usize,
+    /// Images held out for the final test; ignored where the data set has a test part of its own.
+    pub test_images: usize,
+}
+
+/// The data sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataSource {
+    /// The 10,000 official Fashion-MNIST test images, compiled in and split anew.
+    Embedded,
+    /// Fashion-MNIST's IDX files.
+    FashionMnist,
+    /// Images made from the seed, for tests.
+    Synthetic,
+}
+
+/// `[space]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpaceConfig {
+    /// Which space.
+    pub kind: SpaceKind,
+    /// Nodes of every stage's graph.
+    pub nodes: usize,
+    /// Number of stages; stage s has `channels << s` channels and halves the image.
+    pub stages: usize,
+    /// Channels of the first stage.
+    pub channels: usize,
+    /// Stride of the stem convolution, 1 or 2.
+    pub stem_stride: usize,
+    /// Channels of the 1x1 convolution before the pool.
+    pub head: usize,
+}
+
+/// The search spaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpaceKind {
+    /// One random graph a stage.
+    Randwire,
+}
+
+/// `[generator]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorConfig {
+    /// Which generator.
+    pub kind: GeneratorKind,
+    /// Width of the node states.
+    pub hidden: usize,
+    /// Rounds of message passing.
+    pub layers: usize,
+    /// Mixture components.
+    pub mixtures: usize,
+    /// Whether messages pass an attention gate.
+    pub attention: bool,
+    /// Passes over the replay buffer in a refit.
+    pub epochs: usize,
+    /// Graphs in a step.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+}
+
+/// The generators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratorKind {
+    /// The attention graph network with a mixture of Bernoullis.
+    Gran,
+}
+
+/// `[search]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchConfig {
+    /// Distinct architectures evaluated in all.
+    pub budget: usize,
+    /// Distinct architectures proposed in an iteration.
+    pub samples_per_iteration: usize,
+    /// Size of the replay buffer: the best so many of the history.
+    pub keep_top: usize,
+    /// How rewards become weights.
+    pub reward: RewardShaping,
+    /// Weight of the old value in the moving average that is subtracted from `accuracy` rewards; 0: no baseline.
+    pub baseline: f64,
+    /// When the explorer proposes instead of the generator.
+    pub exploration: Exploration,
+    /// The classical random graphs that the explorer draws in turn, for instance `["ws", "er", "ba"]`.
+    pub explorer: Vec<ClassicalKind>,
+    /// Rewiring probability of Watts-Strogatz graphs.
+    pub ws_rewiring: f64,
+    /// Neighbours of a node in the ring of Watts-Strogatz graphs, even.
+    pub ws_neighbours: usize,
+    /// Edge probability of Erdos-Renyi graphs.
+    pub er_probability: f64,
+    /// Edges that a new node brings in Barabasi-Albert graphs.
+    pub ba_edges: usize,
+}
+
+/// How validation accuracies become the weights of the refit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RewardShaping {
+    /// Rank within the buffer over its size, the best 1.
+    Cdf,
+    /// The accuracy itself.
+    Accuracy,
+}
+
+/// The share of an iteration's candidates that the explorer draws (method: none, constant, harmonic, exponential,
+/// first iterations). `t` counts iterations from 0. The first iteration is always the explorer's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "schedule")]
+pub enum Exploration {
+    /// Only the first iteration.
+    None,
+    /// This share of every iteration.
+    Constant {
+        /// In 0..=1.
+        share: f64,
+    },
+    /// `2 / (t + 2)`
+    Harmonic,
+    /// `2^(-t/2)`
+    Exponential,
+    /// All of the first so many iterations, none later.
+    First {
+        /// At least 1.
+        iterations: usize,
+    },
+}
+
+/// The classical random graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassicalKind {
+    /// Watts-Strogatz.
+    Ws,
+    /// Erdos-Renyi.
+    Er,
+    /// Barabasi-Albert.
+    Ba,
+}
+
+/// `[oracle]` and `[retrain]`: how a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingConfig {
+    /// Share of the training images that is used, in (0, 1].
+    pub data_fraction: f64,
+    /// Passes over them.
+    pub epochs: usize,
+    /// Images in a step.
+    pub batch: usize,
+    /// Learning rate at the start; it falls to 0 along a cosine.
+    pub learning_rate: f64,
+    /// SGD's momentum.
+    pub momentum: f64,
+    /// L2 penalty on every parameter.
+    pub weight_decay: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Probability that a feature before the classifier is dropped.
+    pub dropout: f64,
+    /// Random crops (padding 2) and flips.
+    pub augmentation: bool,
+}

@@ -1,0 +1,3 @@
+//! Devices run plans. All `unsafe` of the project lives below this module.
+
+pub mod cpu;
