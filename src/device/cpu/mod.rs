@@ -1,1 +1,22 @@
-//! The CPU.
+//! The CPU: fused kernels over channel-blocked activations.
+//!
+//! [`Network`] runs a plan. Images are split into groups of fixed size; threads take groups, and what groups have summed
+//! is added up in their order, so results do not depend on the number of threads.
+
+mod depthwise;
+mod gang;
+mod gather;
+mod gemm;
+mod layout;
+mod network;
+mod normalise;
+mod ops;
+mod optimise;
+mod parameters;
+mod program;
+mod simd;
+mod statistics;
+mod sweep;
+
+pub use network::{Batch, BatchResult, Network, NetworkOptions, Step};
+pub use simd::InstructionSet;

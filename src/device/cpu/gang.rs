@@ -1,0 +1,181 @@
+//! A few threads that work through numbered tasks together, over and over, without allocation.
+//!
+//! A training step of a small network is a hundred parallel sections of some tens of microseconds, so workers spin for a
+//! moment between sections before they sleep.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Spins before a thread that waits goes to sleep.
+const SPINS: usize = 2_000;
+
+type Task = dyn Fn(usize, usize) + Sync;
+
+/// What the threads share.
+struct Shared {
+    /// Number of the section, and the section; `None` ends the threads.
+    section: Mutex<(usize, Option<&'static Task>, usize)>,
+    wake: Condvar,
+    /// Number of the section, to spin on.
+    announced: AtomicUsize,
+    next: AtomicUsize,
+    /// Workers still in the section.
+    busy: AtomicUsize,
+    panicked: AtomicBool,
+}
+
+/// The threads; the caller of [`Gang::run`] is one of them.
+pub(crate) struct Gang {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Gang {
+    /// A gang of `threads` threads, at least one.
+    pub(crate) fn new(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            section: Mutex::new((0, None, 0)),
+            wake: Condvar::new(),
+            announced: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+        });
+        let workers = (1..threads.max(1))
+            .map(|worker| {
+                let shared = shared.clone();
+                std::thread::spawn(move || work(&shared, worker))
+            })
+            .collect();
+        Gang { shared, workers }
+    }
+
+    /// Threads, the caller's included.
+    pub(crate) fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `task(number, worker)` for every number below `tasks`; returns when all are done. Which worker (below
+    /// [`threads`](Self::threads)) runs a task is not fixed; one worker runs one task at a time.
+    pub(crate) fn run(&mut self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        if self.workers.is_empty() || tasks <= 1 {
+            return (0..tasks).for_each(|number| task(number, 0));
+        }
+        // SAFETY: the reference is used by the workers only while `busy` is above zero, and this function returns (or
+        // unwinds) only after it is zero again, so the borrow outlives every use.
+        let task: &'static Task = unsafe { std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static Task>(task) };
+        let shared = &*self.shared;
+        shared.next.store(0, Ordering::Relaxed);
+        shared.busy.store(self.workers.len(), Ordering::Relaxed);
+        {
+            let mut section = shared.section.lock().unwrap_or_else(PoisonError::into_inner);
+            *section = (section.0 + 1, Some(task), tasks);
+            shared.announced.store(section.0, Ordering::Release);
+        }
+        shared.wake.notify_all();
+        let waits = WaitForWorkers(shared);
+        drain(shared, task, tasks, 0);
+        drop(waits);
+        assert!(!shared.panicked.load(Ordering::Relaxed), "a worker thread panicked");
+    }
+}
+
+/// Waits for the workers when it goes out of scope, also when the caller's own task panics.
+struct WaitForWorkers<'a>(&'a Shared);
+
+impl Drop for WaitForWorkers<'_> {
+    fn drop(&mut self) {
+        let mut spins = 0;
+        while self.0.busy.load(Ordering::Acquire) > 0 {
+            spins += 1;
+            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+    }
+}
+
+fn drain(shared: &Shared, task: &Task, tasks: usize, worker: usize) {
+    loop {
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        if number >= tasks {
+            return;
+        }
+        task(number, worker);
+    }
+}
+
+fn work(shared: &Shared, worker: usize) {
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while shared.announced.load(Ordering::Acquire) == seen && spins < SPINS {
+            std::hint::spin_loop();
+            spins += 1;
+        }
+        let (task, tasks) = {
+            let mut section = shared.section.lock().unwrap_or_else(PoisonError::into_inner);
+            while section.0 == seen {
+                section = shared.wake.wait(section).unwrap_or_else(PoisonError::into_inner);
+            }
+            seen = section.0;
+            match section.1 {
+                Some(task) => (task, section.2),
+                None => return,
+            }
+        };
+        let work = std::panic::AssertUnwindSafe(|| drain(shared, task, tasks, worker));
+        if std::panic::catch_unwind(work).is_err() {
+            shared.panicked.store(true, Ordering::Relaxed);
+        }
+        shared.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drop for Gang {
+    fn drop(&mut self) {
+        {
+            let mut section = self.shared.section.lock().unwrap_or_else(PoisonError::into_inner);
+            *section = (section.0 + 1, None, 0);
+            self.shared.announced.store(section.0, Ordering::Release);
+        }
+        self.shared.wake.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker's own panic was reported by `run` already.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn every_task_runs_once_in_every_section() {
+        for threads in [1, 2, 5] {
+            let mut gang = Gang::new(threads);
+            let counts: Vec<AtomicU64> = (0..37).map(|_| AtomicU64::new(0)).collect();
+            for section in 0..500u64 {
+                let tasks = (section % 38) as usize;
+                gang.run(tasks, &|task, worker| {
+                    assert!(worker < threads);
+                    counts[task].fetch_add(section + 1, Ordering::Relaxed);
+                });
+            }
+            for (task, count) in counts.iter().enumerate() {
+                let expected: u64 = (0..500u64).filter(|s| (s % 38) as usize > task).map(|s| s + 1).sum();
+                assert_eq!(count.load(Ordering::Relaxed), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_task_reaches_the_caller() {
+        let mut gang = Gang::new(2);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            gang.run(2, &|task, _| assert!(task == 0, "boom"));
+        }));
+        assert!(result.is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! The serial arithmetic between sweeps: batch norm's coefficients, forward and backward, a few hundred numbers at a
+//! time.
+
+/// PyTorch's default.
+pub(crate) const EPSILON: f64 = 1e-5;
+
+/// Share of a batch in the running statistics: PyTorch's default.
+pub(crate) const RUNNING_SHARE: f32 = 0.1;
+
+/// The parts of a batch norm, each `(channels)`, without padding.
+pub(crate) struct Norm<'a> {
+    pub gamma: &'a [f32],
+    pub beta: &'a [f32],
+}
+
+/// A batch norm as `scale * x + shift`, with what its backward needs; each `(padded channels)`.
+pub(crate) struct Coefficients<'a> {
+    pub scale: &'a mut [f32],
+    pub shift: &'a mut [f32],
+    pub mean: &'a mut [f32],
+    pub inverse_deviation: &'a mut [f32],
+}
+
+impl<'a> Coefficients<'a> {
+    /// Splits `(4, padded channels)` floats.
+    pub(crate) fn split(floats: &'a mut [f32]) -> Self {
+        let quarter = floats.len() / 4;
+        let (scale, rest) = floats.split_at_mut(quarter);
+        let (shift, rest) = rest.split_at_mut(quarter);
+        let (mean, inverse_deviation) = rest.split_at_mut(quarter);
+        Coefficients { scale, shift, mean, inverse_deviation }
+    }
+
+    /// Sets one channel from its mean and (biased) variance.
+    pub(crate) fn set(&mut self, channel: usize, norm: &Norm, mean: f64, variance: f64) {
+        let inverse = 1.0 / (variance + EPSILON).sqrt();
+        let scale = f64::from(norm.gamma[channel]) * inverse;
+        self.scale[channel] = scale as f32;
+        self.shift[channel] = (f64::from(norm.beta[channel]) - mean * scale) as f32;
+        self.mean[channel] = mean as f32;
+        self.inverse_deviation[channel] = inverse as f32;
+    }
+}
+
+/// Mean and biased variance from the sum and the sum of squares of `count` numbers.
+pub(crate) fn moments(sum: f64, squares: f64, count: f64) -> (f64, f64) {
+    let mean = sum / count;
+    let variance = squares / count - mean * mean;
+    // Rounding may take it below zero; a NaN must stay one.
+    (mean, if variance < 0.0 { 0.0 } else { variance })
+}
+
+/// One channel of batch norm's backward.
+pub(crate) struct ChannelGradient {
+    /// Gradient of gamma.
+    pub gamma: f32,
+    /// Gradient of beta.
+    pub beta: f32,
+    /// The gradient of the input x is `of_gradient * g + of_value * x + constant`, g being that of the output.
+    pub of_gradient: f32,
+    pub of_value: f32,
+    pub constant: f32,
+}
+
+/// The sums that batch norm's backward starts from, over `count` elements.
+pub(crate) struct ChannelSums {
+    /// Sum of the output's gradient.
+    pub gradient: f64,
+    /// Sum of the output's gradient times the input.
+    pub product: f64,
+    pub count: f64,
+}
+
+/// Batch norm's backward (Ioffe & Szegedy 2015): with `x^ = (x - mean) / deviation`,
+/// `dx = gamma / deviation * (g - mean(g) - x^ mean(g x^))`, written as an affine function of g and x.
+pub(crate) fn backward(gamma: f32, mean: f32, inverse_deviation: f32, sums: ChannelSums) -> ChannelGradient {
+    let (gamma, mean, inverse) = (f64::from(gamma), f64::from(mean), f64::from(inverse_deviation));
+    let beta_gradient = sums.gradient;
+    let gamma_gradient = (sums.product - mean * sums.gradient) * inverse;
+    let of_value = -gamma * inverse * inverse * gamma_gradient / sums.count;
+    ChannelGradient {
+        gamma: gamma_gradient as f32,
+        beta: beta_gradient as f32,
+        of_gradient: (gamma * inverse) as f32,
+        of_value: of_value as f32,
+        constant: (-gamma * inverse * beta_gradient / sums.count - of_value * mean) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normalised(x: &[f64], gamma: f64, beta: f64) -> Vec<f64> {
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        x.iter().map(|v| gamma * (v - mean) / (variance + EPSILON).sqrt() + beta).collect()
+    }
+
+    #[test]
+    fn backward_agrees_with_central_differences() {
+        let x = [0.3, -1.2, 2.0, 0.7, -0.4];
+        let g = [0.9, -0.3, 0.2, 1.1, -0.8];
+        let (gamma, beta) = (1.3, -0.2);
+        let loss =
+            |x: &[f64], gamma, beta| -> f64 { normalised(x, gamma, beta).iter().zip(&g).map(|(y, g)| y * g).sum() };
+        let (sum, squares) = (x.iter().sum(), x.iter().map(|v| v * v).sum());
+        let (mean, variance) = moments(sum, squares, 5.0);
+        let inverse = 1.0 / (variance + EPSILON).sqrt();
+        let sums =
+            ChannelSums { gradient: g.iter().sum(), product: g.iter().zip(&x).map(|(g, x)| g * x).sum(), count: 5.0 };
+        let got = backward(gamma as f32, mean as f32, inverse as f32, sums);
+        let h = 1e-5;
+        for i in 0..5 {
+            let (mut up, mut down) = (x, x);
+            up[i] += h;
+            down[i] -= h;
+            let want = (loss(&up, gamma, beta) - loss(&down, gamma, beta)) / (2.0 * h);
+            let dx = f64::from(got.of_gradient) * g[i] + f64::from(got.of_value) * x[i] + f64::from(got.constant);
+            assert!((dx - want).abs() <= 1e-6, "{dx} {want}");
+        }
+        let want = (loss(&x, gamma + h, beta) - loss(&x, gamma - h, beta)) / (2.0 * h);
+        assert!((f64::from(got.gamma) - want).abs() <= 1e-6);
+        let want = (loss(&x, gamma, beta + h) - loss(&x, gamma, beta - h)) / (2.0 * h);
+        assert!((f64::from(got.beta) - want).abs() <= 1e-6);
+    }
+}

@@ -1,0 +1,123 @@
+//! The head's pointwise convolution of the mean of its inputs, without ReLU.
+
+use super::super::gather::GatherBackward;
+use super::super::gemm::{Product, WeightGradient};
+use super::super::layout::Layout;
+use super::super::simd::{Kernel, Simd};
+use super::classifier::HeadGradient;
+use super::tile::{Images, Inputs, Scratch, Statistics, rows_of};
+
+/// The forward on one group.
+pub(crate) struct PointwiseForward<'a> {
+    pub images: Images,
+    pub inputs: Inputs<'a>,
+    pub output: Layout,
+    /// `(in, out)` in panels.
+    pub weight: *const f32,
+    pub to: *mut f32,
+    /// `(padded out)`; null in evaluation.
+    pub sums: *mut f32,
+    pub squares: *mut f32,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Kernel for PointwiseForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Scratch { rows: matrix, planes, .. } = self.scratch;
+        for tile in self.images.tiles(&self.output) {
+            let rows = tile.images * self.output.pixels();
+            // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
+            unsafe {
+                for block in 0..self.inputs.layout.blocks {
+                    let to = matrix.as_mut_ptr().add(block * rows * S::LANES);
+                    self.inputs.gather_tile::<S>(planes, tile, block, to);
+                }
+                let product = Product {
+                    rows,
+                    depth_blocks: self.inputs.layout.blocks,
+                    column_blocks: self.output.blocks,
+                    a: rows_of::<_, S>(matrix.as_ptr(), rows),
+                    b: self.weight,
+                    c: rows_of::<_, S>(self.to.add(self.output.plane(tile.first, 0, tile.batch)), rows),
+                    sums: self.sums,
+                    squares: self.squares,
+                };
+                product.run::<S>();
+            }
+        }
+    }
+}
+
+/// The backward on one group.
+pub(crate) struct PointwiseBackward<'a> {
+    pub images: Images,
+    pub inputs: Inputs<'a>,
+    pub output: Layout,
+    pub gradient: HeadGradient,
+    /// `(out, in)` in panels: the transpose.
+    pub weight_transposed: *const f32,
+    /// Where the gradient of the gather goes, in the inputs' layout.
+    pub to: *mut f32,
+    /// Gradient of the weight, added to.
+    pub weight_gradient: *mut f32,
+    pub statistics: Statistics,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Kernel for PointwiseBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let scratch = self.scratch;
+        let (input, output) = (self.inputs.layout, self.output);
+        for tile in self.images.tiles(&output) {
+            let rows = tile.images * output.pixels();
+            // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
+            unsafe {
+                let outputs = scratch.outputs_gradient.as_mut_ptr();
+                self.gradient.form::<S>(tile, &output, outputs);
+                let to = self.to.add(input.plane(tile.first, 0, tile.batch));
+                let product = Product {
+                    rows,
+                    depth_blocks: output.blocks,
+                    column_blocks: input.blocks,
+                    a: rows_of::<_, S>(outputs.cast_const(), rows),
+                    b: self.weight_transposed,
+                    c: rows_of::<_, S>(to, rows),
+                    sums: std::ptr::null_mut(),
+                    squares: std::ptr::null_mut(),
+                };
+                product.run::<S>();
+                for block in 0..input.blocks {
+                    let row = block * rows * S::LANES;
+                    let gathered = scratch.rows.as_mut_ptr().add(row);
+                    let planes = self.inputs.gather_tile::<S>(&mut scratch.planes, tile, block, gathered);
+                    let backward = GatherBackward {
+                        gradient: to.add(row),
+                        gate: std::ptr::null(),
+                        gate_stride: 0,
+                        rows: 1,
+                        width: rows,
+                        to: to.add(row),
+                        sums: self.statistics.sums.add(block * S::LANES),
+                    };
+                    let products = self.statistics.products.add(block * S::LANES);
+                    backward.run::<S>(planes, |n| products.add(n * self.statistics.channels));
+                }
+                let gradient = WeightGradient {
+                    rows,
+                    depth_blocks: input.blocks,
+                    column_blocks: output.blocks,
+                    a: rows_of::<_, S>(scratch.rows.as_ptr(), rows),
+                    b: rows_of::<_, S>(outputs.cast_const(), rows),
+                    c: self.weight_gradient,
+                };
+                gradient.run::<S>();
+            }
+        }
+    }
+}

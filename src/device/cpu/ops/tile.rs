@@ -1,0 +1,223 @@
+//! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
+
+use super::super::gather::{Plane, Target, gather};
+use super::super::gemm::Strided;
+use super::super::layout::Layout;
+use super::super::simd::Simd;
+
+/// The images of one group, in a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Images {
+    /// First image.
+    pub start: usize,
+    /// After the last image.
+    pub end: usize,
+    /// Images in the batch.
+    pub batch: usize,
+}
+
+/// Some images of a group that lie together in a value's layout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tile {
+    /// First image.
+    pub first: usize,
+    /// How many.
+    pub images: usize,
+    /// Images in the batch.
+    pub batch: usize,
+}
+
+impl Images {
+    /// The tiles of a layout, in order.
+    #[inline(always)]
+    pub(crate) fn tiles(self, layout: &Layout) -> impl Iterator<Item = Tile> + use<> {
+        let (size, start, end, batch) = (layout.tile, self.start, self.end, self.batch);
+        (0..(end - start).div_ceil(size)).map(move |number| {
+            let first = start + number * size;
+            Tile { first, images: size.min(end - first), batch }
+        })
+    }
+}
+
+/// A value (or its gradient) that is read, and what its channels are scaled with.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand {
+    /// The whole batch, blocked.
+    pub values: *const f32,
+    /// `(padded channels)`
+    pub scale: *const f32,
+}
+
+/// The inputs of a gather.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    /// Layout of every input.
+    pub layout: Layout,
+    /// The inputs.
+    pub operands: &'a [Operand],
+    /// `(padded channels)`
+    pub shift: *const f32,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Inputs<'_> {
+    /// Sets `planes` to the inputs' planes of one block of one image (and the images behind it in its tile).
+    #[inline(always)]
+    pub(super) unsafe fn planes<'p, S: Simd>(
+        &self,
+        planes: &'p mut [Plane],
+        image: usize,
+        block: usize,
+        batch: usize,
+    ) -> &'p [Plane] {
+        let offset = self.layout.plane(image, block, batch);
+        for (plane, operand) in planes.iter_mut().zip(self.operands) {
+            // SAFETY: the caller vouches that operands hold a batch of the layout.
+            unsafe {
+                *plane = Plane { values: operand.values.add(offset), scale: operand.scale.add(block * S::LANES) };
+            }
+        }
+        &planes[..self.operands.len()]
+    }
+
+    /// Gathers one block of one image into the inner part of a plane with a border.
+    #[inline(always)]
+    pub(crate) unsafe fn gather_bordered<'p, S: Simd>(
+        &self,
+        planes: &'p mut [Plane],
+        (image, block, batch): (usize, usize, usize),
+        to: *mut f32,
+    ) -> &'p [Plane] {
+        let row_stride = (self.layout.width + 2) * S::LANES;
+        // SAFETY: the caller's.
+        unsafe {
+            let planes = self.planes::<S>(planes, image, block, batch);
+            let start = to.add(row_stride + S::LANES);
+            let target = Target { start, rows: self.layout.height, width: self.layout.width, row_stride };
+            gather::<S>(planes, self.shift.add(block * S::LANES), self.relu, target);
+            planes
+        }
+    }
+
+    /// Gathers one block of all images of a tile of this layout into contiguous vectors.
+    #[inline(always)]
+    pub(crate) unsafe fn gather_tile<'p, S: Simd>(
+        &self,
+        planes: &'p mut [Plane],
+        tile: Tile,
+        block: usize,
+        to: *mut f32,
+    ) -> &'p [Plane] {
+        // SAFETY: the caller's.
+        unsafe {
+            let planes = self.planes::<S>(planes, tile.first, block, tile.batch);
+            let width = tile.images * self.layout.pixels();
+            gather::<S>(
+                planes,
+                self.shift.add(block * S::LANES),
+                self.relu,
+                Target { start: to, rows: 1, width, row_stride: 0 },
+            );
+            planes
+        }
+    }
+}
+
+/// How the gradient of a raw output is formed: the gather of its consumers' gradients and of the output itself (batch
+/// norm's backward is affine in both).
+#[derive(Clone, Copy)]
+pub(crate) struct OutputGradient<'a> {
+    /// Consumers' gradients and, where the output is normalised, the output.
+    pub inputs: Inputs<'a>,
+}
+
+impl OutputGradient<'_> {
+    /// Forms all blocks of a tile: `[block][row of the tile][lane]`.
+    #[inline(always)]
+    pub(crate) unsafe fn form<S: Simd>(&self, planes: &mut [Plane], tile: Tile, to: *mut f32) {
+        let rows = tile.images * self.inputs.layout.pixels();
+        for block in 0..self.inputs.layout.blocks {
+            // SAFETY: the caller's.
+            unsafe { self.inputs.gather_tile::<S>(planes, tile, block, to.add(block * rows * S::LANES)) };
+        }
+    }
+}
+
+/// Where the channel sums of a gather's backward are added up.
+#[derive(Clone, Copy)]
+pub(crate) struct Statistics {
+    /// `(padded channels)`: sums of the gradient.
+    pub sums: *mut f32,
+    /// `(inputs, padded channels)`: sums of gradient times input.
+    pub products: *mut f32,
+    /// Padded channels.
+    pub channels: usize,
+}
+
+/// The matrix `[block][row][lane]` of a tile.
+#[inline(always)]
+pub(crate) fn rows_of<P, S: Simd>(start: P, rows: usize) -> Strided<P> {
+    Strided { start, row_stride: S::LANES, block_stride: rows * S::LANES }
+}
+
+/// Floats that each part of [`Scratch`] needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScratchSizes {
+    /// A plane with a border.
+    pub bordered: usize,
+    /// A tile of a node's pointwise inputs, or of patches.
+    pub rows: usize,
+    /// A tile of outputs.
+    pub outputs: usize,
+    /// Planes of a gather.
+    pub planes: usize,
+}
+
+impl ScratchSizes {
+    /// Enough for both.
+    pub(crate) fn max(self, other: ScratchSizes) -> ScratchSizes {
+        ScratchSizes {
+            bordered: self.bordered.max(other.bordered),
+            rows: self.rows.max(other.rows),
+            outputs: self.outputs.max(other.outputs),
+            planes: self.planes.max(other.planes),
+        }
+    }
+}
+
+/// The memory that one worker needs beside the batch.
+pub(crate) struct Scratch {
+    /// A gather's result with a border of zeros.
+    pub bordered: Vec<f32>,
+    /// A gradient with a border of zeros.
+    pub bordered_gradient: Vec<f32>,
+    /// A plane.
+    pub plane: Vec<f32>,
+    /// The pointwise convolution's inputs, or the stem's patches.
+    pub rows: Vec<f32>,
+    /// Their gradient.
+    pub rows_gradient: Vec<f32>,
+    /// The gradient of the outputs.
+    pub outputs_gradient: Vec<f32>,
+    /// The inputs of a gather.
+    pub planes: Vec<Plane>,
+}
+
+// SAFETY: the pointers in `planes` are written anew before every use; they carry nothing from one thread to another.
+unsafe impl Send for Scratch {}
+
+impl Scratch {
+    pub(crate) fn new(sizes: ScratchSizes) -> Self {
+        let empty = Plane { values: std::ptr::null(), scale: std::ptr::null() };
+        Scratch {
+            bordered: vec![0.0; sizes.bordered],
+            bordered_gradient: vec![0.0; sizes.bordered],
+            plane: vec![0.0; sizes.bordered],
+            rows: vec![0.0; sizes.rows],
+            rows_gradient: vec![0.0; sizes.rows],
+            outputs_gradient: vec![0.0; sizes.outputs],
+            planes: vec![empty; sizes.planes],
+        }
+    }
+}

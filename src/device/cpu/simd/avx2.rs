@@ -1,0 +1,62 @@
+//! AVX2 and FMA: 8 floats.
+
+use super::{Kernel, Simd};
+use std::arch::x86_64::*;
+
+/// The instruction set as a type.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// Runs a kernel with AVX2 and FMA enabled.
+///
+/// # Safety
+/// The processor has both, and whatever the kernel asks of its pointers.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller vouches for both.
+    unsafe { kernel.run::<Avx2>() }
+}
+
+// SAFETY of every method: the trait asks the caller for the instruction set and for valid pointers.
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    type Vector = __m256;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m256 {
+        unsafe { _mm256_setzero_ps() }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: __m256) {
+        unsafe { _mm256_storeu_ps(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn relu(value: __m256) -> __m256 {
+        // MAXPS returns its second operand where either is a NaN.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), value) }
+    }
+    #[inline(always)]
+    unsafe fn where_positive(gate: __m256, value: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
+    }
+}

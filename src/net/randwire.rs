@@ -1,0 +1,54 @@
+//! RandWire (Xie et al. 2019): random graphs as the stages of a convolutional network.
+
+use super::build::PlanBuilder;
+use super::plan::{ImageShape, Plan, ValueId};
+use crate::graph::Dag;
+
+/// Everything of a RandWire network but its wiring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RandWireShape {
+    /// The images it takes.
+    pub image: ImageShape,
+    /// Channels of stage 0; stage s has `channels << s`, the stem half of `channels`.
+    pub channels: usize,
+    /// Stride of the stem convolution.
+    pub stem_stride: usize,
+    /// Stride of every stage's source nodes.
+    pub stage_strides: Vec<usize>,
+    /// Channels of the 1x1 convolution before the pool.
+    pub head: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// The network of these wirings, one a stage.
+///
+/// A node sums its inputs, weighted with sigmoids of learnt logits (one input: as it is), then ReLU, depthwise 3x3,
+/// pointwise 1x1, batch norm. Nodes without predecessors read the stage's input with the stage's stride and do the
+/// channel change; the stage's output is the mean of the nodes without successors. Stem: 3x3 convolution, batch norm.
+/// Head: pointwise, batch norm, ReLU, global average pool, dropout, fully connected.
+///
+/// # Panics
+/// If there is not one stride a stage, or no stage.
+pub fn randwire(stages: &[Dag], shape: &RandWireShape) -> Plan {
+    assert!(!stages.is_empty() && stages.len() == shape.stage_strides.len(), "one stride a stage");
+    let mut builder = PlanBuilder::new(shape.image, shape.classes);
+    let mut inputs = vec![builder.stem((shape.channels / 2).max(1), shape.stem_stride)];
+    for (stage, dag) in stages.iter().enumerate() {
+        let input = builder.mean(inputs);
+        let channels = shape.channels << stage;
+        let mut outputs: Vec<ValueId> = Vec::with_capacity(dag.nodes());
+        for node in 0..dag.nodes() {
+            let scope = format!("stages.{stage}.nodes.{node}");
+            let output = match dag.in_degree(node) {
+                0 => builder.node(&scope, vec![input], channels, shape.stage_strides[stage]),
+                _ => builder.node(&scope, dag.predecessors(node).map(|from| outputs[from]).collect(), channels, 1),
+            };
+            outputs.push(output);
+        }
+        inputs = dag.sinks().map(|node| outputs[node]).collect();
+    }
+    let head = builder.head(inputs, shape.head);
+    builder.classifier(head);
+    builder.finish()
+}
