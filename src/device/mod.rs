@@ -1,3 +1,4 @@
 //! Devices run plans. All `unsafe` of the project lives below this module.
 
 pub mod cpu;
+pub mod reference;

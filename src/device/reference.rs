@@ -1,0 +1,228 @@
+//! What a plan means, in f64 and without any cleverness: the yardstick of every device.
+
+use crate::net::{BatchNorm, Op, OpKind, ParameterId, Plan, ValueShape, Weighting, Weights};
+
+/// PyTorch's default.
+const EPSILON: f64 = 1e-5;
+
+/// A value of a whole batch, `(batch, channels, height, width)`.
+#[derive(Clone)]
+struct Value {
+    shape: ValueShape,
+    data: Vec<f64>,
+}
+
+/// Images and labels.
+#[derive(Clone, Copy)]
+pub struct ReferenceBatch<'a> {
+    /// `(batch, height, width, channels)`
+    pub pixels: &'a [f32],
+    /// `(batch)`
+    pub labels: &'a [u16],
+    /// `(batch, features)`: what features are multiplied with before the classifier.
+    pub dropout: Option<&'a [f32]>,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f64,
+    /// Batch statistics (training) or running statistics.
+    pub training: bool,
+}
+
+/// Evaluates plans in f64.
+pub struct Reference<'a> {
+    plan: &'a Plan,
+    tensors: Vec<Vec<f64>>,
+}
+
+impl<'a> Reference<'a> {
+    /// A network with these weights, which fit the plan.
+    pub fn new(plan: &'a Plan, weights: &Weights) -> Self {
+        let tensors = weights.tensors.iter().map(|t| t.data.iter().map(|&v| f64::from(v)).collect()).collect();
+        Reference { plan, tensors }
+    }
+
+    /// The elements of one tensor, to be changed at will.
+    pub fn tensor(&mut self, id: ParameterId) -> &mut Vec<f64> {
+        &mut self.tensors[id.0]
+    }
+
+    /// The logits, `(batch, classes)`.
+    pub fn logits(&self, batch: ReferenceBatch) -> Vec<f64> {
+        let images = batch.labels.len();
+        let mut values: Vec<Value> = Vec::new();
+        for op in &self.plan.ops {
+            let inputs: Vec<Value> = op.inputs.iter().map(|id| values[id.0].clone()).collect();
+            let shape = self.plan.values[op.output.0];
+            let raw = self.apply(op, &inputs, shape, batch, images);
+            let data = match shape.norm {
+                Some(norm) => self.normalise(raw, shape, norm, images, batch.training),
+                None => raw,
+            };
+            values.push(Value { shape, data });
+        }
+        values.pop().map_or(Vec::new(), |last| last.data)
+    }
+
+    /// The mean loss.
+    pub fn loss(&self, batch: ReferenceBatch) -> f64 {
+        let classes = self.plan.classes;
+        let logits = self.logits(batch);
+        let losses = logits.chunks(classes).zip(batch.labels).map(|(row, &label)| {
+            let log_sum = row.iter().map(|l| l.exp()).sum::<f64>().ln();
+            let mean = row.iter().sum::<f64>() / classes as f64;
+            let smoothing = batch.label_smoothing;
+            log_sum - (1.0 - smoothing) * row[usize::from(label)] - smoothing * mean
+        });
+        losses.sum::<f64>() / batch.labels.len() as f64
+    }
+
+    fn apply(&self, op: &Op, inputs: &[Value], shape: ValueShape, batch: ReferenceBatch, images: usize) -> Vec<f64> {
+        match op.kind {
+            OpKind::Stem { weight, stride } => {
+                let image = self.plan.image;
+                let input =
+                    ValueShape { channels: image.channels, height: image.height, width: image.width, norm: None };
+                let data = channels_first(batch.pixels, input, images);
+                convolve(&Value { shape: input, data }, &self.tensors[weight.0], shape, Window { size: 3, stride })
+            }
+            OpKind::Node { weighting, depthwise, pointwise, stride } => {
+                let mut sum = self.weighted_sum(inputs, weighting);
+                sum.data.iter_mut().for_each(|v| *v = v.max(0.0));
+                let middle = ValueShape { channels: sum.shape.channels, ..shape };
+                let data = convolve_depthwise(&sum, &self.tensors[depthwise.0], middle, stride);
+                let window = Window { size: 1, stride: 1 };
+                convolve(&Value { shape: middle, data }, &self.tensors[pointwise.0], shape, window)
+            }
+            OpKind::Mean => self.weighted_sum(inputs, Weighting::Mean).data,
+            OpKind::Pointwise { weight } => {
+                let mean = self.weighted_sum(inputs, Weighting::Mean);
+                convolve(&mean, &self.tensors[weight.0], shape, Window { size: 1, stride: 1 })
+            }
+            OpKind::Classifier { weight, bias } => {
+                let mut features = pool(&inputs[0]);
+                if let Some(mask) = batch.dropout {
+                    features.iter_mut().zip(mask).for_each(|(f, &m)| *f *= f64::from(m));
+                }
+                let channels = inputs[0].shape.channels;
+                let (weight, bias) = (&self.tensors[weight.0], &self.tensors[bias.0]);
+                let rows = features.chunks(channels).flat_map(|row| {
+                    weight
+                        .chunks(channels)
+                        .zip(bias)
+                        .map(move |(w, b)| b + w.iter().zip(row).map(|(w, f)| w * f).sum::<f64>())
+                });
+                rows.collect()
+            }
+        }
+    }
+
+    fn weighted_sum(&self, inputs: &[Value], weighting: Weighting) -> Value {
+        let mut sum = Value { shape: inputs[0].shape, data: vec![0.0; inputs[0].data.len()] };
+        for (position, input) in inputs.iter().enumerate() {
+            let weight = match weighting {
+                Weighting::Single => 1.0,
+                Weighting::Mean => 1.0 / inputs.len() as f64,
+                Weighting::Sigmoid(logits) => 1.0 / (1.0 + (-self.tensors[logits.0][position]).exp()),
+            };
+            sum.data.iter_mut().zip(&input.data).for_each(|(s, v)| *s += weight * v);
+        }
+        sum
+    }
+
+    fn normalise(&self, raw: Vec<f64>, shape: ValueShape, norm: BatchNorm, images: usize, training: bool) -> Vec<f64> {
+        let pixels = shape.height * shape.width;
+        let mut out = raw.clone();
+        for channel in 0..shape.channels {
+            let indices =
+                || (0..images).flat_map(move |i| (0..pixels).map(move |p| (i * shape.channels + channel) * pixels + p));
+            let count = (images * pixels) as f64;
+            let (mean, variance) = if training {
+                let mean = indices().map(|i| raw[i]).sum::<f64>() / count;
+                (mean, indices().map(|i| (raw[i] - mean).powi(2)).sum::<f64>() / count)
+            } else {
+                (self.tensors[norm.running_mean.0][channel], self.tensors[norm.running_variance.0][channel])
+            };
+            let (gamma, beta) = (self.tensors[norm.gamma.0][channel], self.tensors[norm.beta.0][channel]);
+            for i in indices() {
+                out[i] = gamma * (raw[i] - mean) / (variance + EPSILON).sqrt() + beta;
+            }
+        }
+        out
+    }
+}
+
+/// `(batch, height, width, channels)` -> `(batch, channels, height, width)`.
+fn channels_first(pixels: &[f32], shape: ValueShape, images: usize) -> Vec<f64> {
+    let size = shape.height * shape.width;
+    let mut data = vec![0.0; images * size * shape.channels];
+    for image in 0..images {
+        for pixel in 0..size {
+            for channel in 0..shape.channels {
+                let from = (image * size + pixel) * shape.channels + channel;
+                data[(image * shape.channels + channel) * size + pixel] = f64::from(pixels[from]);
+            }
+        }
+    }
+    data
+}
+
+/// A square window with padding `size / 2`.
+#[derive(Clone, Copy)]
+struct Window {
+    size: usize,
+    stride: usize,
+}
+
+/// One output of one input channel under a window.
+fn window_sum(plane: &[f64], shape: ValueShape, weight: &[f64], (y, x): (usize, usize), window: Window) -> f64 {
+    let mut sum = 0.0;
+    for i in 0..window.size {
+        for j in 0..window.size {
+            let (row, column) = (y * window.stride + i, x * window.stride + j);
+            let border = window.size / 2;
+            let inside =
+                (border..shape.height + border).contains(&row) && (border..shape.width + border).contains(&column);
+            if inside {
+                sum += weight[i * window.size + j] * plane[(row - border) * shape.width + column - border];
+            }
+        }
+    }
+    sum
+}
+
+/// Dense convolution, weights `(out, in, size, size)`.
+fn convolve(input: &Value, weight: &[f64], output: ValueShape, window: Window) -> Vec<f64> {
+    let (size, taps) = (input.shape.height * input.shape.width, window.size * window.size);
+    let mut data = Vec::new();
+    for image in input.data.chunks(size * input.shape.channels) {
+        for filter in weight.chunks(taps * input.shape.channels) {
+            for y in 0..output.height {
+                for x in 0..output.width {
+                    let planes = image.chunks(size).zip(filter.chunks(taps));
+                    data.push(planes.map(|(plane, w)| window_sum(plane, input.shape, w, (y, x), window)).sum());
+                }
+            }
+        }
+    }
+    data
+}
+
+/// Depthwise 3x3 convolution, weights `(channels, 1, 3, 3)`.
+fn convolve_depthwise(input: &Value, weight: &[f64], output: ValueShape, stride: usize) -> Vec<f64> {
+    let size = input.shape.height * input.shape.width;
+    let mut data = Vec::new();
+    for (plane, number) in input.data.chunks(size).zip(0..) {
+        let filter = &weight[number % input.shape.channels * 9..][..9];
+        for y in 0..output.height {
+            for x in 0..output.width {
+                data.push(window_sum(plane, input.shape, filter, (y, x), Window { size: 3, stride }));
+            }
+        }
+    }
+    data
+}
+
+/// The mean over pixels of the ReLU, `(batch, channels)`.
+fn pool(input: &Value) -> Vec<f64> {
+    let size = input.shape.height * input.shape.width;
+    input.data.chunks(size).map(|plane| plane.iter().map(|v| v.max(0.0)).sum::<f64>() / size as f64).collect()
+}
