@@ -64,7 +64,7 @@ const AUGMENTATION: &str = "random crops (padding 2) and flips";
 
 /// Every key, by section.
 pub(super) const KEYS: &[Key] = &[
-    key("run", "name", "\"randwire\"", Form::Name, "names the run and its default folder, runs/<name>"),
+    key("run", "name", "\"randwire\"", Form::Name, "names the run and its default folder, runs/NAME"),
     key("run", "seed", "1", Form::Integer(0, i64::MAX), "seed of every random stream"),
     key("run", "device", "\"auto\"", Form::Device, "where networks are trained; auto: CUDA where there is one"),
     key("run", "threads", "0", Form::Integer(0, 4096), "0: one for every core; changes no result"),
@@ -120,7 +120,7 @@ pub(super) const KEYS: &[Key] = &[
         "exploration",
         "{ schedule = \"first\", iterations = 2 }",
         Form::Exploration,
-        "share of the explorer: first iterations, constant, \"harmonic\", \"exponential\" or \"none\"",
+        "the share of an iteration that the explorer proposes",
     ),
     key(
         "search",
