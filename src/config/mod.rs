@@ -1,7 +1,26 @@
-//! TOML -> raw (unknown keys refused) -> validated configuration.
+//! TOML -> checked tree (every key known, in its range, present) -> validated configuration.
+//!
+//! A new key is one line in [`keys`] and one field here; what joins several keys is checked in [`validate`].
+
+mod device;
+mod difference;
+mod error;
+mod form;
+mod keys;
+mod raw;
+mod text;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use difference::differences;
+pub use error::ConfigError;
+pub use raw::{Override, split_override};
+pub use text::{annotated, reference};
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A validated configuration: every default filled in, every number in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +41,35 @@ pub struct Config {
     pub retrain: TrainingConfig,
 }
 
+impl Config {
+    /// Reads a configuration. Overrides replace the text's values before anything is checked; their values are TOML,
+    /// and bare words are taken as text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in one line.
+    pub fn from_toml(text: &str, overrides: &[Override]) -> Result<Config, ConfigError> {
+        let tree = raw::checked_tree(text, overrides)?;
+        let config = toml::Value::Table(tree)
+            .try_into::<Config>()
+            .map_err(|error| ConfigError::Conflict(error.message().replace('\n', "; ")))?;
+        validate::check(&config)?;
+        Ok(config)
+    }
+
+    /// Reads a configuration file, as [`Config::from_toml`] does.
+    ///
+    /// # Errors
+    /// As there, with the file's name; also when it cannot be read.
+    pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
+        let unreadable = |reason: String| ConfigError::Read { path: path.to_path_buf(), reason };
+        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| unreadable(format!("it is not UTF-8 text (byte {})", error.valid_up_to())))?;
+        Config::from_toml(text, overrides)
+            .map_err(|error| ConfigError::InFile { path: path.to_path_buf(), error: Box::new(error) })
+    }
+}
+
 /// `[run]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
@@ -35,8 +83,9 @@ pub struct RunConfig {
     pub threads: usize,
 }
 
-/// `auto`, `cpu`, `cuda` or `cuda:N`.
+/// `auto`, `cpu`, `cuda` (the first) or `cuda:N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
     /// CUDA where there is a device and a kernel image, else the CPU.
     Auto,
@@ -150,6 +199,12 @@ pub struct SearchConfig {
     pub er_probability: f64,
     /// Edges that a new node brings in Barabasi-Albert graphs.
     pub ba_edges: usize,
+    /// Rounds of draws from the generator before the explorer fills an iteration.
+    pub sampling_rounds: usize,
+    /// Round t = 0, 1, ... draws `sampling_growth * t + 1` graphs for each candidate wanted.
+    pub sampling_growth: usize,
+    /// The explorer's draws of one kind for one candidate before the kind counts as exhausted.
+    pub explorer_tries: usize,
 }
 
 /// How validation accuracies become the weights of the refit.

@@ -1,1 +1,27 @@
-//! search
+//! The search loop: propose, journal, evaluate, learn; until the budget of distinct architectures is spent.
+//!
+//! The loop knows a space, a generator and an oracle only by the traits [`SearchSpace`], [`Proposer`] and
+//! [`Oracle`](crate::oracle::Oracle). It prints nothing: an [`Observer`] hears what happens. All that a later step
+//! depends on is read from the journal, so a resumed run repeats what an uninterrupted one does.
+
+mod error;
+mod evaluate;
+mod explore;
+mod observer;
+mod parts;
+mod propose;
+mod replay;
+mod run;
+mod schedule;
+mod shaping;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toys;
+
+pub use error::{BoxError, SearchError};
+pub use observer::{Event, Observer, Silent};
+pub use parts::{Draw, Proposer, SearchSpace};
+pub use replay::{best, top};
+pub use run::{Ending, Search};

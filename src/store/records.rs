@@ -39,7 +39,7 @@ pub struct CandidateRecord {
 pub struct SamplingRecord {
     /// Rounds of drawing from the generator.
     pub rounds: u64,
-    /// Graphs drawn from the generator.
+    /// Architectures drawn from the generator and looked at; what a round draws beyond the last one needed is not counted.
     pub drawn: u64,
     /// Of these, refused as invalid.
     pub invalid: u64,

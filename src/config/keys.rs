@@ -1,0 +1,174 @@
+//! The one table of every key: its default, its form and its meaning. It serves the parser, `init` and the reference.
+
+use super::ConfigError;
+use super::form::{Form, Interval};
+use super::raw::syntax_error;
+use toml::Value;
+
+/// One key of the configuration.
+pub(super) struct Key {
+    /// The section it belongs to.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its default, as TOML.
+    pub default: &'static str,
+    /// Its type and range.
+    pub form: Form,
+    /// Its meaning, in one line.
+    pub help: &'static str,
+}
+
+impl Key {
+    /// The default as a value.
+    pub(super) fn default_value(&self) -> Result<Value, ConfigError> {
+        self.default.parse().map_err(|error| syntax_error(self.default, &error))
+    }
+}
+
+/// The sections, in the order in which they are printed, each with what it is about.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("run", "The run as a whole."),
+    ("data", "The images."),
+    ("space", "The networks that the search may choose from."),
+    ("generator", "The graph generator that learns from the candidates."),
+    ("search", "How many candidates, who proposes them, and what the generator learns from."),
+    ("oracle", "How a candidate is trained to get its reward, the validation accuracy."),
+    ("retrain", "How the best network is trained at the end."),
+];
+
+const fn key(section: &'static str, name: &'static str, default: &'static str, form: Form, help: &'static str) -> Key {
+    Key { section, name, default, form, help }
+}
+
+const UNIT: Interval = Interval::closed(0.0, 1.0);
+const FRACTION: Form = Form::Number(Interval::above(0.0, 1.0));
+const BELOW_ONE: Form = Form::Number(Interval::below(0.0, 1.0));
+const RATE: Form = Form::Number(Interval::above(0.0, 10.0));
+const DECAY: Form = Form::Number(UNIT);
+const EPOCHS: Form = Form::Integer(1, 100_000);
+/// Batch normalisation needs two images.
+const BATCH: Form = Form::Integer(2, 65_536);
+const IMAGES: Form = Form::Integer(1, 100_000_000);
+const COUNT: Form = Form::Integer(1, 1_000_000_000);
+
+const DATA_FRACTION: &str = "share of the training images that is used";
+const TRAINING_EPOCHS: &str = "passes over them";
+const TRAINING_BATCH: &str = "images in a step";
+const LEARNING_RATE: &str = "learning rate at the start; it falls to 0 along a cosine";
+const MOMENTUM: &str = "momentum of stochastic gradient descent";
+const WEIGHT_DECAY: &str = "L2 penalty on every parameter";
+const LABEL_SMOOTHING: &str = "share of the target that is spread over all classes";
+const DROPOUT: &str = "probability that a feature before the classifier is dropped";
+const AUGMENTATION: &str = "random crops (padding 2) and flips";
+
+/// Every key, by section.
+pub(super) const KEYS: &[Key] = &[
+    key("run", "name", "\"randwire\"", Form::Name, "names the run and its default folder, runs/NAME"),
+    key("run", "seed", "1", Form::Integer(0, i64::MAX), "seed of every random stream"),
+    key("run", "device", "\"auto\"", Form::Device, "where networks are trained; auto: CUDA where there is one"),
+    key("run", "threads", "0", Form::Integer(0, 4096), "0: one for every core; changes no result"),
+    key(
+        "data",
+        "source",
+        "\"embedded\"",
+        Form::Choice(&["embedded", "fashion-mnist", "synthetic"]),
+        "embedded: 10,000 Fashion-MNIST images, compiled in and split anew",
+    ),
+    key("data", "path", "\"\"", Form::Path, "folder of the data set's files; \"\": the usual place"),
+    key("data", "validation_images", "2000", IMAGES, "images held out to score candidates"),
+    key(
+        "data",
+        "test_images",
+        "2000",
+        IMAGES,
+        "images held out for the final test; unused where a data set has its own",
+    ),
+    key("space", "kind", "\"randwire\"", Form::Choice(&["randwire"]), "randwire: one random graph a stage"),
+    key("space", "nodes", "12", Form::Integer(2, 128), "nodes of every stage's graph"),
+    key("space", "stages", "3", Form::Integer(1, 6), "stages; each halves the image and doubles the channels"),
+    key("space", "channels", "16", Form::Integer(1, 4096), "channels of the first stage"),
+    key("space", "stem_stride", "1", Form::Integer(1, 2), "stride of the first convolution"),
+    key("space", "head", "128", Form::Integer(1, 65_536), "channels of the 1x1 convolution before the pool"),
+    key("generator", "kind", "\"gran\"", Form::Choice(&["gran"]), "gran: graph network, mixture of Bernoullis"),
+    key("generator", "hidden", "32", Form::Integer(4, 4096), "width of the node states; at least space.nodes + 3"),
+    key("generator", "layers", "7", Form::Integer(1, 64), "rounds of message passing"),
+    key("generator", "mixtures", "10", Form::Integer(1, 256), "mixture components of a row of the adjacency matrix"),
+    key("generator", "attention", "true", Form::Flag, "whether messages pass an attention gate"),
+    key("generator", "epochs", "70", EPOCHS, "passes over the replay buffer in a refit"),
+    key("generator", "batch", "2", Form::Integer(1, 65_536), "graphs in a step"),
+    key("generator", "learning_rate", "1e-3", RATE, "Adam's learning rate"),
+    key("search", "budget", "48", COUNT, "distinct architectures evaluated in all"),
+    key("search", "samples_per_iteration", "8", COUNT, "distinct architectures proposed in an iteration"),
+    key("search", "keep_top", "15", Form::Integer(2, 1_000_000_000), "replay buffer: the best so many of the history"),
+    key(
+        "search",
+        "reward",
+        "\"cdf\"",
+        Form::Choice(&["cdf", "accuracy"]),
+        "weight of a buffered graph; cdf: its rank over the buffer's size",
+    ),
+    key(
+        "search",
+        "baseline",
+        "0.5",
+        BELOW_ONE,
+        "accuracy only: weight of the old value in the moving baseline; 0: none",
+    ),
+    key(
+        "search",
+        "exploration",
+        "{ schedule = \"first\", iterations = 2 }",
+        Form::Exploration,
+        "the share of an iteration that the explorer proposes",
+    ),
+    key(
+        "search",
+        "explorer",
+        "[\"ws\", \"er\"]",
+        Form::Choices(&["ws", "er", "ba"]),
+        "classical random graphs that the explorer draws in turn",
+    ),
+    key("search", "ws_rewiring", "0.75", Form::Number(UNIT), "Watts-Strogatz: probability that an edge is rewired"),
+    key("search", "ws_neighbours", "4", Form::Integer(2, 126), "Watts-Strogatz: neighbours in the ring, even"),
+    key("search", "er_probability", "0.2", FRACTION, "Erdos-Renyi: probability of an edge"),
+    key("search", "ba_edges", "5", Form::Integer(1, 127), "Barabasi-Albert: edges that a new node brings"),
+    key(
+        "search",
+        "sampling_rounds",
+        "20",
+        Form::Integer(1, 1000),
+        "rounds of draws from the generator before the explorer fills an iteration",
+    ),
+    key(
+        "search",
+        "sampling_growth",
+        "5",
+        Form::Integer(0, 1000),
+        "round t = 0, 1, ... draws (growth * t + 1) graphs for each candidate wanted",
+    ),
+    key("search", "explorer_tries", "1000", COUNT, "explorer's draws of a kind before it counts as exhausted"),
+    key("oracle", "data_fraction", "0.5", FRACTION, DATA_FRACTION),
+    key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),
+    key("oracle", "batch", "64", BATCH, TRAINING_BATCH),
+    key("oracle", "learning_rate", "0.1", RATE, LEARNING_RATE),
+    key("oracle", "momentum", "0.9", BELOW_ONE, MOMENTUM),
+    key("oracle", "weight_decay", "5e-5", DECAY, WEIGHT_DECAY),
+    key("oracle", "label_smoothing", "0.1", BELOW_ONE, LABEL_SMOOTHING),
+    key("oracle", "dropout", "0.0", BELOW_ONE, DROPOUT),
+    key("oracle", "augmentation", "false", Form::Flag, AUGMENTATION),
+    key("retrain", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
+    key("retrain", "epochs", "12", EPOCHS, TRAINING_EPOCHS),
+    key("retrain", "batch", "64", BATCH, TRAINING_BATCH),
+    key("retrain", "learning_rate", "0.1", RATE, LEARNING_RATE),
+    key("retrain", "momentum", "0.9", BELOW_ONE, MOMENTUM),
+    key("retrain", "weight_decay", "5e-5", DECAY, WEIGHT_DECAY),
+    key("retrain", "label_smoothing", "0.1", BELOW_ONE, LABEL_SMOOTHING),
+    key("retrain", "dropout", "0.0", BELOW_ONE, DROPOUT),
+    key("retrain", "augmentation", "false", Form::Flag, AUGMENTATION),
+];
+
+/// The keys of a section, in the order in which they are printed.
+pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> + '_ {
+    KEYS.iter().filter(move |key| key.section == section)
+}

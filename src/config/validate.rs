@@ -1,0 +1,89 @@
+//! Values that are right each for itself, but not together.
+
+use super::{ClassicalKind, Config, ConfigError, DataSource, SpaceKind, TrainingConfig};
+
+/// Images of the data sets before any are held out; the synthetic ones are as many as are asked for.
+const EMBEDDED_IMAGES: usize = 10_000;
+const FASHION_MNIST_TRAINING_IMAGES: usize = 60_000;
+
+/// Node states hold a node's row and its number one-hot, so this much width must be left beside the latter.
+const STATE_MARGIN: usize = 3;
+
+/// Refuses values that contradict one another.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    check_budget(config)?;
+    check_data(config)?;
+    match config.space.kind {
+        SpaceKind::Randwire => {
+            check_state_width(config)?;
+            check_explorer(config)
+        }
+    }
+}
+
+fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if wrong { Err(ConfigError::Conflict(message())) } else { Ok(()) }
+}
+
+fn check_budget(config: &Config) -> Result<(), ConfigError> {
+    let (samples, budget) = (config.search.samples_per_iteration, config.search.budget);
+    refuse(samples > budget, || {
+        format!("search.samples_per_iteration = {samples}: must be at most search.budget = {budget}")
+    })
+}
+
+fn check_state_width(config: &Config) -> Result<(), ConfigError> {
+    let (hidden, nodes) = (config.generator.hidden, config.space.nodes);
+    let least = nodes + STATE_MARGIN;
+    refuse(hidden < least, || {
+        format!("generator.hidden = {hidden}: must be at least {least}, space.nodes + {STATE_MARGIN}")
+    })
+}
+
+fn check_explorer(config: &Config) -> Result<(), ConfigError> {
+    let (search, nodes) = (&config.search, config.space.nodes);
+    if search.explorer.contains(&ClassicalKind::Ws) {
+        let neighbours = search.ws_neighbours;
+        refuse(neighbours % 2 != 0, || format!("search.ws_neighbours = {neighbours}: must be even"))?;
+        refuse(neighbours >= nodes, || {
+            format!("search.ws_neighbours = {neighbours}: must be below space.nodes = {nodes}")
+        })?;
+    }
+    let edges = search.ba_edges;
+    refuse(search.explorer.contains(&ClassicalKind::Ba) && edges >= nodes, || {
+        format!("search.ba_edges = {edges}: must be below space.nodes = {nodes}")
+    })
+}
+
+fn check_data(config: &Config) -> Result<(), ConfigError> {
+    let data = &config.data;
+    let (images, held_out, keys) = match data.source {
+        DataSource::Synthetic => return check_no_path(config),
+        DataSource::Embedded => {
+            check_no_path(config)?;
+            let held_out = data.validation_images + data.test_images;
+            (EMBEDDED_IMAGES, held_out, "data.validation_images + data.test_images")
+        }
+        DataSource::FashionMnist => (FASHION_MNIST_TRAINING_IMAGES, data.validation_images, "data.validation_images"),
+    };
+    refuse(held_out >= images, || format!("{keys} = {held_out}: must be below {images}, the images of data.source"))?;
+    let training = images - held_out;
+    check_batch("oracle", &config.oracle, training)?;
+    check_batch("retrain", &config.retrain, training)
+}
+
+fn check_no_path(config: &Config) -> Result<(), ConfigError> {
+    refuse(config.data.path.is_some(), || {
+        "data.path: only data.source = \"fashion-mnist\" reads files; leave it out".to_string()
+    })
+}
+
+/// A step needs a whole batch.
+fn check_batch(section: &str, training: &TrainingConfig, images: usize) -> Result<(), ConfigError> {
+    let (batch, used) = (training.batch, (images as f64 * training.data_fraction) as usize);
+    refuse(batch > used, || {
+        format!(
+            "{section}.batch = {batch}: must be at most {used}, {section}.data_fraction of {images} training images"
+        )
+    })
+}
