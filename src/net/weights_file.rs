@@ -93,7 +93,7 @@ pub fn weights_to_safetensors(weights: &Weights, metadata: &[(String, String)]) 
     }
     let mut header = serde_json::Value::Object(header).to_string();
     // The tensors start at a multiple of 8 bytes, as the format recommends.
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
