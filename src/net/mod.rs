@@ -6,6 +6,7 @@ mod plan;
 mod randwire;
 mod weights;
 mod workload;
+mod weights_file;
 
 pub use plan::{
     BatchNorm, ImageShape, Op, OpKind, ParameterId, ParameterShape, Plan, Role, ValueId, ValueShape, Weighting,
@@ -13,3 +14,4 @@ pub use plan::{
 pub use randwire::{RandWireShape, randwire};
 pub use weights::{Tensor, Weights};
 pub use workload::{Workload, WorkloadError};
+pub use weights_file::{WeightsError, weights_from_safetensors, weights_to_safetensors};

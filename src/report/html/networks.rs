@@ -1,0 +1,51 @@
+//! The best networks, drawn.
+
+use super::super::markup::Escaped;
+use super::super::svg;
+use super::facts::{Evaluated, Facts, origin};
+use super::format::{percent, real, short};
+use std::fmt::Write;
+
+/// How many are drawn.
+const SHOWN: usize = 3;
+
+/// The section's content.
+pub fn section(facts: &Facts) -> String {
+    let ranked = facts.ranked();
+    if ranked.is_empty() {
+        return "<p class=\"empty\">No network has been evaluated yet.</p>".into();
+    }
+    let mut html = String::from(
+        "<p class=\"keys\"><span class=\"key source\">source: reads the stage\u{2019}s input</span><span class=\"key \
+         sink\">sink: part of the stage\u{2019}s output, the mean of all sinks</span></p>\n<p class=\"note\">Ranked by \
+         validation accuracy. The best of many is in part the luckiest: expect the same network to do a little worse on \
+         new images. Every node sums its inputs by learnt weights, then ReLU, 3\u{d7}3 depthwise and 1\u{d7}1 convolution, \
+         batch normalisation.</p>\n",
+    );
+    for (index, evaluated) in ranked.iter().take(SHOWN).enumerate() {
+        html.push_str(&figure(index + 1, evaluated));
+    }
+    html
+}
+
+fn figure(rank: usize, evaluated: &Evaluated) -> String {
+    let Evaluated { candidate, outcome, accuracy } = evaluated;
+    let number = candidate.number;
+    let mut facts = format!(
+        "<strong>{}</strong> validation accuracy, {} parameters, {} multiply-adds an image, from the {} in iteration {}",
+        percent(*accuracy),
+        short(outcome.parameters as f64),
+        short(outcome.multiply_adds as f64),
+        origin(candidate.origin),
+        candidate.iteration
+    );
+    if let Some(log_probability) = candidate.log_probability {
+        let _ = write!(facts, ", log-probability {}", real(log_probability, 1));
+    }
+    format!(
+        "<figure><figcaption><span class=\"rank\">{rank}</span> <b>Network <a href=\"#c{number}\">{number}</a></b> {facts}. \
+         <code title=\"isomorphism-invariant key\">{}</code></figcaption>\n<div class=\"scroll\">{}</div></figure>\n",
+        Escaped(candidate.key.chars().take(12).collect::<String>()),
+        svg::inline(&candidate.architecture, &format!("drawing of network {number}"))
+    )
+}

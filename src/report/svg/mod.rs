@@ -1,0 +1,228 @@
+//! Drawings of architectures: every stage a layered graph, its sources and sinks marked.
+
+mod layout;
+mod ordering;
+
+pub use layout::{LAYER, Layout, Link, NODE, Point, Route};
+
+use super::markup::Escaped;
+use crate::graph::Dag;
+use crate::space::Architecture;
+use std::fmt::Write;
+
+/// The drawing's rules for a file of its own, on white; the report's page has its own for the same classes.
+const STYLE: &str = include_str!("drawing.css");
+
+/// Radius of a node.
+const RADIUS: f64 = 9.5;
+/// Half the length of the bars that stand for a stage's input and output.
+const BAR: f64 = 16.0;
+/// Room between stages.
+const GUTTER: f64 = 44.0;
+/// Room around everything.
+const MARGIN: f64 = 14.0;
+/// Room for a stage's caption, and for the title and legend of a file of its own.
+const CAPTION: f64 = 34.0;
+const TITLE: f64 = 34.0;
+const LEGEND: f64 = 26.0;
+/// The least width of a stage, so that captions do not run into each other.
+const LEAST_WIDTH: f64 = 150.0;
+
+/// One graph as an SVG file.
+pub fn stage(dag: &Dag, title: &str) -> String {
+    file(&Drawing::of_stages(std::slice::from_ref(dag)), title)
+}
+
+/// A whole architecture as an SVG file.
+pub fn architecture(architecture: &Architecture, title: &str) -> String {
+    file(&Drawing::new(architecture), title)
+}
+
+/// A whole architecture as an `svg` element for a page that styles it.
+pub fn inline(architecture: &Architecture, label: &str) -> String {
+    let Drawing { body, width, height } = Drawing::new(architecture);
+    format!(
+        "<svg class=\"drawing\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         role=\"img\" aria-label=\"{label}\">\n{body}</svg>\n",
+        label = Escaped(label)
+    )
+}
+
+/// Everything but the `svg` element around it.
+struct Drawing {
+    body: String,
+    width: f64,
+    height: f64,
+}
+
+impl Drawing {
+    fn new(architecture: &Architecture) -> Self {
+        match architecture {
+            Architecture::RandWire { stages } => Drawing::of_stages(stages),
+        }
+    }
+
+    /// The stages side by side, each one's output led to the next one's input.
+    fn of_stages(stages: &[Dag]) -> Self {
+        let mut body = String::new();
+        let (mut left, mut bottom) = (MARGIN, 0.0f64);
+        let mut previous: Option<Point> = None;
+        for (index, dag) in stages.iter().enumerate() {
+            let layout = Layout::new(dag);
+            let width = layout.width.max(LEAST_WIDTH);
+            let at = Point { x: left + (width - layout.width) / 2.0, y: CAPTION };
+            let input = Point { x: at.x + layout.input.x, y: at.y + layout.input.y };
+            if let Some(from) = previous {
+                connect(&mut body, from, input, left - GUTTER / 2.0);
+            }
+            let facts = format!("{} nodes, {} edges, depth {}", dag.nodes(), dag.edge_count(), dag.depth());
+            let caption = if stages.len() > 1 { format!("stage {}", index + 1) } else { String::new() };
+            text(&mut body, "gp-caption", Point { x: left, y: 14.0 }, &caption);
+            text(&mut body, "gp-facts", Point { x: left, y: 28.0 }, &facts);
+            draw(&mut body, dag, &layout, at);
+            previous = Some(Point { x: at.x + layout.output.x, y: at.y + layout.output.y });
+            bottom = bottom.max(at.y + layout.height);
+            left += width + GUTTER;
+        }
+        Drawing { body, width: left - GUTTER + MARGIN, height: bottom + 4.0 }
+    }
+}
+
+/// The way from a stage's output, round through the gutter, to the next one's input.
+fn connect(body: &mut String, from: Point, to: Point, gutter: f64) {
+    let (low, high) = (from.y + 12.0, to.y - 12.0);
+    let _ = writeln!(
+        body,
+        "<path class=\"gp-way\" d=\"M{:.1} {:.1}V{:.1}H{:.1}V{:.1}H{:.1}V{:.1}\"/>",
+        from.x, from.y, low, gutter, high, to.x, to.y
+    );
+}
+
+fn text(body: &mut String, class: &str, at: Point, text: &str) {
+    let _ = writeln!(body, "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", at.x, at.y, Escaped(text));
+}
+
+/// One stage, its top left corner at `at`.
+fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
+    let _ = writeln!(body, "<g transform=\"translate({:.1} {:.1})\">", at.x, at.y);
+    for route in &layout.routes {
+        let class = if matches!(route.link, Link::Edge { .. }) { "gp-edge" } else { "gp-end" };
+        let _ = writeln!(body, "<path class=\"{class}\" d=\"{}\"/>", curve(&route.points));
+    }
+    for end in [layout.input, layout.output] {
+        let (x, y, width) = (end.x - BAR, end.y - 2.5, 2.0 * BAR);
+        let _ = writeln!(
+            body,
+            "<rect class=\"gp-bar\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"5\" rx=\"2.5\"/>"
+        );
+    }
+    for (node, point) in layout.nodes.iter().enumerate() {
+        let mut class = String::from("gp-node");
+        let inputs: Vec<String> = dag.predecessors(node).map(|from| from.to_string()).collect();
+        let mut facts = format!("node {node}: reads {}", inputs.join(", "));
+        if inputs.is_empty() {
+            class.push_str(" gp-source");
+            facts.push_str("the stage's input");
+        }
+        if dag.successors(node).next().is_none() {
+            class.push_str(" gp-sink");
+        }
+        let _ = writeln!(
+            body,
+            "<g class=\"{class}\"><title>{facts}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{RADIUS}\"/>\
+             <text x=\"{x:.1}\" y=\"{baseline:.1}\">{node}</text></g>",
+            x = point.x,
+            y = point.y,
+            baseline = point.y + 3.3
+        );
+    }
+    body.push_str("</g>\n");
+}
+
+/// A curve through points below each other, upright at each of them.
+fn curve(points: &[Point]) -> String {
+    let mut path = points.first().map_or_else(String::new, |p| format!("M{:.1} {:.1}", p.x, p.y));
+    for pair in points.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let middle = (from.y + to.y) / 2.0;
+        let _ = write!(path, "C{:.1} {middle:.1} {:.1} {middle:.1} {:.1} {:.1}", from.x, to.x, to.x, to.y);
+    }
+    path
+}
+
+/// A drawing with title and legend, as a file.
+fn file(drawing: &Drawing, title: &str) -> String {
+    let Drawing { body, width, height } = drawing;
+    let (width, height) = (width.max(420.0), TITLE + height + LEGEND);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+         <rect width=\"{width:.1}\" height=\"{height:.1}\" fill=\"#ffffff\"/>\n\
+         <text class=\"gp-title\" x=\"{MARGIN}\" y=\"24\">{title}</text>\n\
+         <g transform=\"translate(0 {TITLE})\">\n{body}</g>\n{legend}</svg>\n",
+        title = Escaped(title),
+        legend = legend(height - LEGEND / 2.0),
+    )
+}
+
+/// What the marks mean, in one line at height `y`.
+fn legend(y: f64) -> String {
+    let mut body = String::new();
+    let marks =
+        [("gp-source", "source: reads the stage's input"), ("gp-sink", "sink: part of the stage's output, the mean")];
+    let mut x = MARGIN + 6.0;
+    for (class, meaning) in marks {
+        let _ = writeln!(body, "<g class=\"gp-node {class}\"><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/></g>");
+        text(&mut body, "gp-facts", Point { x: x + 11.0, y: y + 3.5 }, meaning);
+        x += 180.0;
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roxmltree::Document;
+
+    fn classes<'a>(document: &'a Document, class: &str) -> Vec<roxmltree::Node<'a, 'a>> {
+        let has = |node: &roxmltree::Node| node.attribute("class").is_some_and(|c| c.split(' ').any(|c| c == class));
+        document.descendants().filter(has).collect()
+    }
+
+    #[test]
+    fn a_stage_shows_every_node_and_edge_and_marks_the_ends() {
+        let dag = Dag::new(5, &[[0, 2], [1, 2], [1, 3], [0, 4]]).unwrap();
+        let text = stage(&dag, "five <nodes> & \"four\" edges");
+        let document = Document::parse(&text).unwrap();
+        assert_eq!(classes(&document, "gp-title")[0].text(), Some("five <nodes> & \"four\" edges"));
+        assert_eq!(classes(&document, "gp-edge").len(), 4);
+        let legend = 1;
+        assert_eq!(classes(&document, "gp-node").len(), 5 + 2 * legend);
+        assert_eq!(classes(&document, "gp-source").len(), 2 + legend);
+        assert_eq!(classes(&document, "gp-sink").len(), 3 + legend);
+        assert!(text.contains("node 2: reads 0, 1"));
+    }
+
+    #[test]
+    fn all_of_an_architecture_lies_within_the_drawing() {
+        let ring: Vec<[usize; 2]> = (0..31).map(|i| [i, i + 1]).chain((0..29).map(|i| [i, i + 3])).collect();
+        let stages = vec![Dag::new(32, &ring).unwrap(), Dag::without_edges(3).unwrap(), Dag::without_edges(1).unwrap()];
+        let text = architecture(&Architecture::RandWire { stages }, "three stages");
+        let document = Document::parse(&text).unwrap();
+        assert_eq!(classes(&document, "gp-caption").len(), 3);
+        let size = |name: &str| document.root_element().attribute(name).unwrap().parse::<f64>().unwrap();
+        for circle in document.descendants().filter(|node| node.has_tag_name("circle")) {
+            let number = |name: &str| circle.attribute(name).unwrap().parse::<f64>().unwrap();
+            let mut place = (number("cx"), number("cy"));
+            for group in circle.ancestors().filter_map(|node| node.attribute("transform")) {
+                let numbers = group.trim_start_matches("translate(").trim_end_matches(')');
+                let (x, y) = numbers.split_once(' ').unwrap();
+                place = (place.0 + x.parse::<f64>().unwrap(), place.1 + y.parse::<f64>().unwrap());
+            }
+            let r = number("r");
+            assert!(place.0 >= r && place.0 + r <= size("width"), "{place:?}");
+            assert!(place.1 >= r && place.1 + r <= size("height"), "{place:?}");
+        }
+    }
+}
