@@ -137,6 +137,11 @@ impl<'a> View<'a> {
         View { data, rows, cols, stride: cols }
     }
 
+    /// Number of rows.
+    pub fn row_count(&self) -> usize {
+        self.rows
+    }
+
     /// Some of the columns.
     pub fn columns(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.cols);
