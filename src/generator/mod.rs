@@ -1,1 +1,206 @@
-//! generator
+//! Distributions over architectures: the graph generator of GraphPNAS, a GRAN with block size 1 and operator heads.
+//!
+//! A graph's rows are decided one after the other: row i from the states that a graph network computes on the prefix
+//! graph of step i. Training sees all prefixes of a graph at once ([`prefixes`]), sampling one step at a time. The
+//! network is [`round`] after round of [`edges`] and [`gru`], then the [`head`]s; each file holds a layer's forward pass and
+//! its hand-written backward pass.
+
+mod activation;
+mod adam;
+mod checkpoint;
+mod config;
+mod edges;
+mod error;
+mod fit;
+mod gran;
+mod gru;
+mod head;
+mod loss;
+mod mixture;
+mod parameters;
+mod pass;
+mod prefixes;
+mod round;
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
+pub use error::GeneratorError;
+pub use gran::Gran;
+pub use sample::Draw;
+
+use crate::config::GeneratorConfig;
+use crate::graph::LabelledGraph;
+use crate::random::{Purpose, StreamKey};
+use fit::{Example, Trainer};
+use rand::seq::SliceRandom;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The size of one graph of an architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComponentShape {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Operators a node chooses from; 0: nodes have none.
+    pub operators: usize,
+}
+
+/// A distribution over architectures of one or several graphs, drawn independently of each other.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    components: Vec<Gran>,
+}
+
+/// How a generator is fitted.
+#[derive(Clone, Copy, Debug)]
+pub struct FitSettings {
+    /// Passes over the buffer.
+    pub epochs: usize,
+    /// Architectures in a step.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The search's iteration.
+    pub iteration: u64,
+    /// Threads; changes no result.
+    pub threads: usize,
+}
+
+/// What a fit did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitReport {
+    /// Mean loss of an architecture, summed over its graphs, in every epoch.
+    pub losses: Vec<f64>,
+}
+
+impl Generator {
+    /// A generator with fresh parameters, which depend on the seed, the iteration and the component only.
+    ///
+    /// # Errors
+    /// Settings outside their range; a hidden width below the number of nodes plus 3.
+    pub fn new(
+        shapes: &[ComponentShape],
+        config: &GeneratorConfig,
+        seed: u64,
+        iteration: u64,
+    ) -> Result<Self, GeneratorError> {
+        let components = shapes.iter().zip(0..).map(|(shape, component)| {
+            let settings = GranConfig {
+                layers: config.layers,
+                mixtures: config.mixtures,
+                attention: config.attention.then_some(RELEASED_ATTENTION),
+                ..GranConfig::released(shape.nodes, shape.operators, config.hidden)
+            };
+            let purpose = Purpose::GeneratorInitialise;
+            let key = StreamKey { seed, purpose, candidate: component, epoch: iteration };
+            Gran::new(settings, &mut key.stream())
+        });
+        Ok(Generator { components: components.collect::<Result<_, _>>()? })
+    }
+
+    /// The generators of the single graphs.
+    pub fn components(&self) -> &[Gran] {
+        &self.components
+    }
+
+    /// Number of parameters of all components.
+    pub fn parameter_count(&self) -> usize {
+        self.components.iter().map(Gran::parameter_count).sum()
+    }
+
+    /// Fits the generator to a buffer of architectures (one graph for each component) and their weights rho, from the
+    /// present parameters on. A positive weight raises an architecture's probability, a negative one lowers it.
+    /// Returns `None`, with the parameters in between, when `stop` was set.
+    ///
+    /// # Errors
+    /// An empty step, graphs of another shape, a weight that is not finite, a loss that stops being finite.
+    pub fn fit(
+        &mut self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError> {
+        self.check_fit(buffer, weights, settings)?;
+        let components = std::mem::take(&mut self.components);
+        let rate = settings.learning_rate;
+        let mut trainers: Vec<_> = components.into_iter().map(|gran| Trainer::new(gran, rate)).collect();
+        let report = fit_epochs(&mut trainers, buffer, weights, settings, stop);
+        self.components = trainers.into_iter().map(|trainer| trainer.gran).collect();
+        report
+    }
+
+    fn check_fit(
+        &self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        settings: &FitSettings,
+    ) -> Result<(), GeneratorError> {
+        if settings.batch == 0 {
+            return Err(GeneratorError::Setting { name: "batch", value: 0, least: 1, most: usize::MAX });
+        }
+        if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
+            return Err(GeneratorError::LearningRate(settings.learning_rate));
+        }
+        if weights.len() != buffer.len() {
+            return Err(GeneratorError::WeightCount { weights: weights.len(), graphs: buffer.len() });
+        }
+        if let Some((index, value)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
+            return Err(GeneratorError::Weight { index, value: *value });
+        }
+        buffer.iter().try_for_each(|graphs| self.check_graphs(graphs))
+    }
+
+    /// Whether the generator could draw these graphs.
+    fn check_graphs(&self, graphs: &[LabelledGraph]) -> Result<(), GeneratorError> {
+        if graphs.len() != self.components.len() {
+            return Err(GeneratorError::Components { expected: self.components.len(), found: graphs.len() });
+        }
+        for (component, (graph, gran)) in graphs.iter().zip(&self.components).enumerate() {
+            let GranConfig { nodes, operators, .. } = gran.config;
+            if graph.dag.nodes() != nodes {
+                return Err(GeneratorError::Nodes { component, expected: nodes, found: graph.dag.nodes() });
+            }
+            let known = graph.operators.iter().all(|&operator| usize::from(operator) < operators);
+            if operators > 0 && !(known && graph.operators.len() == nodes) {
+                return Err(GeneratorError::Operators { component, operators, nodes });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fit_epochs(
+    trainers: &mut [Trainer],
+    buffer: &[Vec<LabelledGraph>],
+    weights: &[f64],
+    settings: &FitSettings,
+    stop: &AtomicBool,
+) -> Result<Option<FitReport>, GeneratorError> {
+    let mut losses = Vec::with_capacity(settings.epochs);
+    let mut order: Vec<usize> = (0..buffer.len()).collect();
+    for epoch in 0..settings.epochs {
+        let FitSettings { seed, iteration, .. } = *settings;
+        let purpose = Purpose::GeneratorShuffle;
+        let key = StreamKey { seed, purpose, candidate: iteration, epoch: epoch as u64 };
+        order.shuffle(&mut key.stream());
+        let mut total = 0.0;
+        for minibatch in order.chunks(settings.batch) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let loss = fit::step(trainers, settings.threads, |component| {
+                minibatch.iter().map(move |&index| Example { graph: &buffer[index][component], rho: weights[index] })
+            });
+            if !loss.is_finite() {
+                return Err(GeneratorError::Diverged { epoch, loss });
+            }
+            total += loss * minibatch.len() as f64;
+        }
+        losses.push(total / buffer.len().max(1) as f64);
+    }
+    Ok(Some(FitReport { losses }))
+}

@@ -5,13 +5,13 @@ mod cost;
 mod plan;
 mod randwire;
 mod weights;
-mod workload;
 mod weights_file;
+mod workload;
 
 pub use plan::{
     BatchNorm, ImageShape, Op, OpKind, ParameterId, ParameterShape, Plan, Role, ValueId, ValueShape, Weighting,
 };
 pub use randwire::{RandWireShape, randwire};
 pub use weights::{Tensor, Weights};
-pub use workload::{Workload, WorkloadError};
 pub use weights_file::{WeightsError, weights_from_safetensors, weights_to_safetensors};
+pub use workload::{Workload, WorkloadError};

@@ -8,6 +8,7 @@ mod gang;
 mod gather;
 mod gemm;
 mod layout;
+pub mod matrix;
 mod network;
 mod normalise;
 mod ops;

@@ -1,0 +1,186 @@
+//! Where each tensor lies in the one vector that holds all parameters, and how it starts.
+
+use super::config::GranConfig;
+use crate::device::cpu::matrix::{
+    Panels, Start, View, ViewMut, add_column_sums, linear, linear_input_gradient, linear_weight_gradient,
+};
+use crate::random::Stream;
+use rand::RngExt;
+
+/// One named tensor: a weight (outputs, inputs) or a bias (outputs).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TensorSpec {
+    pub name: String,
+    pub dimensions: Vec<usize>,
+    pub offset: usize,
+    /// Inputs of the layer it belongs to.
+    pub fan_in: usize,
+}
+
+impl TensorSpec {
+    pub fn len(&self) -> usize {
+        self.dimensions.iter().product()
+    }
+
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// A linear layer's place in the parameters: weight (outputs, inputs) and bias (outputs).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linear {
+    weight: usize,
+    bias: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+impl Linear {
+    pub fn weight<'a>(&self, parameters: &'a [f32]) -> View<'a> {
+        View::new(&parameters[self.weight..][..self.inputs * self.outputs], self.outputs, self.inputs)
+    }
+
+    pub fn weight_mut<'a>(&self, gradient: &'a mut [f32]) -> ViewMut<'a> {
+        ViewMut::new(&mut gradient[self.weight..][..self.inputs * self.outputs], self.outputs, self.inputs)
+    }
+
+    /// Row-major elements of the weight.
+    pub fn weight_slice<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        &parameters[self.weight..][..self.inputs * self.outputs]
+    }
+
+    /// Row-major elements of the weight's gradient.
+    pub fn weight_slice_mut<'a>(&self, gradient: &'a mut [f32]) -> &'a mut [f32] {
+        &mut gradient[self.weight..][..self.inputs * self.outputs]
+    }
+
+    pub fn bias<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        &parameters[self.bias..][..self.outputs]
+    }
+
+    pub fn bias_mut<'a>(&self, gradient: &'a mut [f32]) -> &'a mut [f32] {
+        &mut gradient[self.bias..][..self.outputs]
+    }
+
+    /// `y = x W^T + b`: x (rows, inputs), y (rows, outputs).
+    pub fn forward(&self, parameters: &[f32], x: View, y: &mut ViewMut, panels: &mut Panels) {
+        linear(x, self.weight(parameters), Start::Bias(self.bias(parameters)), y, panels);
+    }
+
+    /// `dx = dy W + start`
+    pub fn input_gradient(&self, parameters: &[f32], dy: View, start: Start, dx: &mut ViewMut, panels: &mut Panels) {
+        linear_input_gradient(dy, self.weight(parameters), start, dx, panels);
+    }
+
+    /// `dW += dy^T x`, `db += ` column sums of dy.
+    pub fn parameter_gradient(&self, gradient: &mut [f32], x: View, dy: View, panels: &mut Panels) {
+        linear_weight_gradient(dy, x, &mut self.weight_mut(gradient), panels);
+        add_column_sums(dy, self.bias_mut(gradient));
+    }
+}
+
+/// A GRU cell: `input` and `hidden` map to the three gates r, z, n, in this order (3 hidden, hidden).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gru {
+    pub input: Linear,
+    pub hidden: Linear,
+}
+
+/// One round of message passing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub message: [Linear; 2],
+    pub gate: Option<[Linear; 2]>,
+    pub gru: Gru,
+}
+
+/// Linear - ReLU - Linear - ReLU - Linear.
+pub(super) type Head = [Linear; 3];
+
+/// All layers, and the tensors they are made of in the order of the checkpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub tensors: Vec<TensorSpec>,
+    pub input: Linear,
+    pub rounds: Vec<Round>,
+    pub theta: Head,
+    pub alpha: Head,
+    pub operator: Option<Head>,
+}
+
+impl Layout {
+    /// The layers of this configuration, which must be valid.
+    pub fn new(config: &GranConfig) -> Self {
+        let mut tensors = Vec::new();
+        let hidden = config.hidden;
+        let edge = hidden + config.edge_features();
+        let input = add_linear(&mut tensors, "input", config.nodes, config.initial_width());
+        let rounds = (0..config.layers).map(|round| {
+            let name = format!("rounds.{round}");
+            Round {
+                message: add_pair(&mut tensors, &format!("{name}.message"), [edge, hidden, hidden]),
+                gate: config
+                    .attention
+                    .map(|wide| add_pair(&mut tensors, &format!("{name}.gate"), [edge, wide, hidden])),
+                gru: add_gru(&mut tensors, &format!("{name}.gru"), hidden),
+            }
+        });
+        let rounds = rounds.collect();
+        let theta = add_head(&mut tensors, "theta", hidden, config.mixtures);
+        let alpha = add_head(&mut tensors, "alpha", hidden, config.mixtures);
+        let operator = (config.operators > 0).then(|| add_head(&mut tensors, "operator", hidden, config.operators));
+        Layout { tensors, input, rounds, theta, alpha, operator }
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.tensors.last().map_or(0, |last| last.range().end)
+    }
+
+    /// Starting values, as PyTorch's linear layers have them: every weight and bias uniform in
+    /// `+-1 / sqrt(inputs of its layer)`, drawn in the order of the tensors.
+    pub fn initialise(&self, config: &GranConfig, stream: &mut Stream) -> Vec<f32> {
+        let mut parameters = Vec::with_capacity(self.len());
+        for tensor in &self.tensors {
+            let bound = 1.0 / (tensor.fan_in as f32).sqrt();
+            parameters.extend((0..tensor.len()).map(|_| (2.0 * stream.random::<f32>() - 1.0) * bound));
+        }
+        if let Some(bias) = config.last_theta_bias {
+            self.theta[2].bias_mut(&mut parameters).fill(bias);
+        }
+        parameters
+    }
+}
+
+/// Appends a tensor and returns where it starts.
+fn add(tensors: &mut Vec<TensorSpec>, name: String, dimensions: &[usize], fan_in: usize) -> usize {
+    let offset = tensors.last().map_or(0, |last| last.range().end);
+    tensors.push(TensorSpec { name, dimensions: dimensions.to_vec(), offset, fan_in });
+    offset
+}
+
+fn add_linear(tensors: &mut Vec<TensorSpec>, name: &str, inputs: usize, outputs: usize) -> Linear {
+    let weight = add(tensors, format!("{name}.weight"), &[outputs, inputs], inputs);
+    let bias = add(tensors, format!("{name}.bias"), &[outputs], inputs);
+    Linear { weight, bias, inputs, outputs }
+}
+
+fn add_pair(tensors: &mut Vec<TensorSpec>, name: &str, widths: [usize; 3]) -> [Linear; 2] {
+    std::array::from_fn(|layer| add_linear(tensors, &format!("{name}.{layer}"), widths[layer], widths[layer + 1]))
+}
+
+fn add_head(tensors: &mut Vec<TensorSpec>, name: &str, hidden: usize, outputs: usize) -> Head {
+    let widths = [hidden, hidden, hidden, outputs];
+    std::array::from_fn(|layer| add_linear(tensors, &format!("{name}.{layer}"), widths[layer], widths[layer + 1]))
+}
+
+/// In PyTorch's order: both weights, then both biases.
+fn add_gru(tensors: &mut Vec<TensorSpec>, name: &str, hidden: usize) -> Gru {
+    let [input, from_hidden] =
+        ["weight_ih", "weight_hh"].map(|part| add(tensors, format!("{name}.{part}"), &[3 * hidden, hidden], hidden));
+    let [input_bias, hidden_bias] =
+        ["bias_ih", "bias_hh"].map(|part| add(tensors, format!("{name}.{part}"), &[3 * hidden], hidden));
+    let linear = |weight, bias| Linear { weight, bias, inputs: hidden, outputs: 3 * hidden };
+    Gru { input: linear(input, input_bias), hidden: linear(from_hidden, hidden_bias) }
+}
