@@ -1,1 +1,3 @@
-//! cli
+//! The command line: the only place that parses arguments and prints.
+
+pub mod profile;

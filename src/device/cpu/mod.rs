@@ -14,10 +14,12 @@ mod normalise;
 mod ops;
 mod optimise;
 mod parameters;
+mod peak;
 mod program;
 mod simd;
 mod statistics;
 mod sweep;
 
 pub use network::{Batch, BatchResult, Network, NetworkOptions, Step};
+pub use peak::fma_peak;
 pub use simd::InstructionSet;
