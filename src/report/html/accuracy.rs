@@ -11,8 +11,8 @@ pub fn section(facts: &Facts) -> String {
     let Some(y) = span(accuracies, 0.08) else {
         return "<p class=\"empty\">No network has been evaluated yet.</p>".into();
     };
-    let last = facts.record.candidates.iter().map(|c| c.number).max().unwrap_or(0) as f64 + 1.0;
-    let mut chart = Chart::new(1000.0, 360.0, (0.0, last + 0.5), y);
+    let last = facts.record.candidates.iter().map(|c| c.number).max().unwrap_or(0) as f64;
+    let mut chart = Chart::new(1000.0, 360.0, (-1.0, last + 1.0), y);
     iterations(facts, &mut chart);
     let tick = |value: f64| format!("{:.1}", 100.0 * value);
     chart.y_axis(&Axis { label: "validation accuracy, %", tick, ticks: 6 });
@@ -36,14 +36,17 @@ pub fn section(facts: &Facts) -> String {
 /// A line before every iteration's first network, while they are few enough to tell apart.
 fn iterations(facts: &Facts, chart: &mut Chart) {
     let candidates = &facts.record.candidates;
-    let starts = candidates.windows(2).filter(|pair| pair[0].iteration != pair[1].iteration).map(|pair| pair[1].number);
-    let starts: Vec<u64> = starts.collect();
+    let starts = candidates
+        .windows(2)
+        .filter(|pair| pair[0].iteration != pair[1].iteration)
+        .map(|pair| pair[1].number as f64 - 0.5);
+    let starts: Vec<f64> = starts.collect();
     if starts.len() > 60 {
         return;
     }
     let (bottom, top) = chart.y.range;
     for start in starts {
-        let x = chart.x.at(start as f64 + 0.5);
+        let x = chart.x.at(start);
         let _ = writeln!(chart.body, "<path class=\"iteration\" d=\"M{x:.1} {bottom:.1}V{top:.1}\"/>");
     }
 }
@@ -52,7 +55,7 @@ fn dots(facts: &Facts, chart: &mut Chart) {
     for evaluated in &facts.evaluated {
         let number = evaluated.candidate.number;
         let class = if is_generator(evaluated.candidate.origin) { "generator" } else { "explorer" };
-        let (x, y) = (chart.x.at(number as f64 + 1.0), chart.y.at(evaluated.accuracy));
+        let (x, y) = (chart.x.at(number as f64), chart.y.at(evaluated.accuracy));
         let _ = writeln!(
             chart.body,
             "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>network {number}, {}: {}</title>\
@@ -64,7 +67,7 @@ fn dots(facts: &Facts, chart: &mut Chart) {
     let bottom = chart.y.range.0 - 6.0;
     let failed = facts.record.candidates.iter().filter(|c| c.outcome.is_some());
     for candidate in failed.filter(|c| !facts.evaluated.iter().any(|e| e.candidate.number == c.number)) {
-        let x = chart.x.at(candidate.number as f64 + 1.0);
+        let x = chart.x.at(candidate.number as f64);
         let (left, up) = (x - 3.5, bottom - 3.5);
         let _ = writeln!(
             chart.body,
@@ -77,7 +80,7 @@ fn dots(facts: &Facts, chart: &mut Chart) {
 fn running_best(facts: &Facts, chart: &mut Chart, last: f64) {
     let mut steps: Vec<(f64, f64)> = Vec::new();
     for evaluated in &facts.evaluated {
-        let x = evaluated.candidate.number as f64 + 1.0;
+        let x = evaluated.candidate.number as f64;
         match steps.last() {
             Some(&(_, best)) if evaluated.accuracy <= best => {}
             Some(&(_, best)) => steps.extend([(x, best), (x, evaluated.accuracy)]),

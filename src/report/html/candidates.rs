@@ -40,11 +40,8 @@ fn cell(key: impl ToString, text: &str) -> String {
 }
 
 /// A cell that may be empty; empty ones sort as the least.
-fn maybe<T: ToString>(key: Option<T>, text: impl Fn(T) -> String) -> String
-where
-    T: Clone,
-{
-    key.map_or("<td data-key=\"\">\u{2013}</td>".into(), |key| cell(key.to_string(), &text(key)))
+fn maybe<T: ToString + Copy>(key: Option<T>, text: impl Fn(T) -> String) -> String {
+    key.map_or("<td data-key=\"\">\u{2013}</td>".into(), |key| cell(key, &text(key)))
 }
 
 fn row(candidate: &CandidateRecord, best: Option<u64>) -> String {

@@ -130,8 +130,8 @@ fn comparison(facts: &Facts) -> Vec<Item> {
             "Confounding factors controlled",
             when_both(Answer::Partly),
             format!(
-                "Same program, device ({}) and threads; random streams are keyed by seed and network. Not controlled: the \
-                 explorer\u{2019}s networks come earlier in the run.",
+                "Same program, device ({}) and threads; random streams are keyed by seed and network. Not controlled: \
+                 when in the run the two kinds were evaluated.",
                 facts.manifest.device.name
             ),
         ),

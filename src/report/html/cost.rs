@@ -38,8 +38,8 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String, String)> {
     let multiply_adds: f64 = outcomes()
         .map(|o| o.multiply_adds as f64 * o.training_losses.len() as f64 * facts.images_an_epoch() as f64)
         .sum();
-    let longest = facts.longest_evaluation().and_then(|c| Some((c.number, c.outcome.as_ref()?.seconds)));
-    let longest = longest
+    let longest = facts
+        .longest_evaluation()
         .map_or(String::new(), |(number, seconds)| format!(", the longest (network {number}) {}", duration(seconds)));
     let mut lines = vec![
         ("wall-clock time", wall, format!("{remark}; {sessions}")),

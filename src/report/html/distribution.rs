@@ -7,7 +7,7 @@ use super::format::{counted, percent, points};
 use std::fmt::Write;
 
 /// Height of one group's histogram and the room below it for its strip.
-const ROW: f64 = 92.0;
+const ROW: f64 = 96.0;
 const STRIP: f64 = 22.0;
 
 struct Group<'a> {
@@ -45,7 +45,7 @@ fn statement(facts: &Facts, late: usize) -> String {
     let verdict = if difference.abs() <= 2.0 * standard_error {
         "This lies within two standard errors: by itself this run does not tell the two apart."
     } else if difference > 0.0 {
-        "This is more than two standard errors in the generator's favour."
+        "This is more than two standard errors in the generator\u{2019}s favour."
     } else {
         "This is more than two standard errors against the generator."
     };
@@ -69,11 +69,11 @@ fn histograms(groups: &[Group]) -> String {
     let shares: Vec<Vec<f64>> = groups.iter().map(|group| shares(group.accuracies, &edges)).collect();
     let tallest = shares.iter().flatten().copied().fold(0.0, f64::max);
     let domain = (edges[0], edges[edges.len() - 1]);
-    let mut chart = Chart::new(1000.0, 70.0 + ROW * groups.len() as f64, domain, (0.0, 1.0));
+    let mut chart = Chart::new(1000.0, 48.0 + ROW * groups.len() as f64, domain, (0.0, 1.0));
     let tick = |value: f64| format!("{:.1}", 100.0 * value);
     chart.x_axis(&Axis { label: "validation accuracy, %", tick, ticks: 10 });
     for (index, (group, shares)) in groups.iter().zip(&shares).enumerate() {
-        let top = 26.0 + ROW * index as f64;
+        let top = 4.0 + ROW * index as f64;
         row(&mut chart, group, &Bars { edges: &edges, shares, tallest }, top);
     }
     chart.finish("histograms of the validation accuracies of the explorer's and the generator's networks")
@@ -107,7 +107,7 @@ struct Bars<'a> {
 
 fn row(chart: &mut Chart, group: &Group, bars: &Bars, top: f64) {
     let base = top + ROW - STRIP;
-    let height = ROW - STRIP - 20.0;
+    let height = ROW - STRIP - 28.0;
     for (pair, share) in bars.edges.windows(2).zip(bars.shares).filter(|(_, share)| **share > 0.0) {
         let (left, right) = (chart.x.at(pair[0]) + 1.0, chart.x.at(pair[1]) - 1.0);
         let tall = share / bars.tallest * height;

@@ -5,7 +5,6 @@ use super::super::statistics::{Difference, Summary, last_third};
 use crate::config::{ClassicalKind, DataSource};
 use crate::oracle::Outcome;
 use crate::store::{CandidateRecord, Origin, RunRecord};
-use std::cmp::Reverse;
 
 /// A candidate with an accuracy.
 #[derive(Clone, Copy)]
@@ -84,10 +83,10 @@ impl<'a> Facts<'a> {
         epochs.sum::<usize>() as u64 * self.images_an_epoch()
     }
 
-    /// The slowest evaluations first.
-    pub fn longest_evaluation(&self) -> Option<&CandidateRecord> {
-        let seconds = |c: &&CandidateRecord| c.outcome.as_ref().map_or(0, |o| (o.seconds * 1e3) as u64);
-        self.record.candidates.iter().min_by_key(|c| Reverse(seconds(c)))
+    /// Number and seconds of the candidate whose evaluation took longest.
+    pub fn longest_evaluation(&self) -> Option<(u64, f64)> {
+        let seconds = self.record.candidates.iter().filter_map(|c| Some((c.number, c.outcome.as_ref()?.seconds)));
+        seconds.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 }
 

@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(short(5_612_345.0), "5.61\u{202f}M");
         assert_eq!(short(583e6), "583\u{202f}M");
         assert_eq!(short(99.96e6), "100\u{202f}M");
-        assert_eq!(duration(3.14), "3.1\u{202f}s");
+        assert_eq!(duration(3.24), "3.2\u{202f}s");
         assert_eq!(duration(59.97), "1\u{202f}min 0\u{202f}s");
         assert_eq!(duration(252.4), "4\u{202f}min 12\u{202f}s");
         assert_eq!(duration(7_300.0), "2\u{202f}h 1\u{202f}min");

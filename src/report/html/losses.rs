@@ -50,9 +50,9 @@ fn table(facts: &Facts) -> String {
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">iteration</th><th scope=\"col\">explorer\u{2019}s</th>\
          <th scope=\"col\">mean accuracy</th><th scope=\"col\">generator\u{2019}s</th><th scope=\"col\">mean accuracy</th>\
          <th scope=\"col\">graphs drawn</th><th scope=\"col\">invalid</th><th scope=\"col\">known already</th>\
-         <th scope=\"col\">made up by explorer</th><th scope=\"col\">last loss</th><th scope=\"col\">refit, s</th></tr></thead>\
+         <th scope=\"col\">filled in by explorer</th><th scope=\"col\">last loss</th><th scope=\"col\">refit, s</th></tr></thead>\
          <tbody>\n{rows}</tbody></table></div>\n<p class=\"note\">Drawn: from the generator. Known already: isomorphic to an \
-         earlier candidate, therefore not evaluated again. Made up: candidates that the explorer supplied because the \
+         earlier candidate, therefore not evaluated again. Filled in: candidates that the explorer supplied because the \
          generator\u{2019}s rounds ran out. The last row without candidates is the refit that the run leaves.</p>\n"
     )
 }
@@ -73,8 +73,11 @@ fn row(facts: &Facts, record: &IterationRecord) -> String {
     let seconds = refit.map_or("\u{2013}".into(), |r| format!("{:.1}", r.seconds));
     let sampling = &record.sampling;
     let mut cells = format!("<tr><th scope=\"row\">{}</th>", record.iteration);
-    let drawn = [sampling.drawn, sampling.invalid, sampling.duplicates, sampling.filled_by_explorer].map(count);
-    let found = [count(proposed(false)), mean(false), count(proposed(true)), mean(true)];
+    let none = || String::from("\u{2013}");
+    let drawn = [sampling.drawn, sampling.invalid, sampling.duplicates, sampling.filled_by_explorer];
+    let drawn = drawn.map(|number| if sampling.rounds > 0 { count(number) } else { none() });
+    let some = |number: u64| if number > 0 { count(number) } else { none() };
+    let found = [some(proposed(false)), mean(false), some(proposed(true)), mean(true)];
     for cell in found.iter().chain(&drawn).chain([&loss, &seconds]) {
         let _ = write!(cells, "<td>{cell}</td>");
     }

@@ -122,12 +122,11 @@ fn test(facts: &Facts) -> Tile {
 
 fn gain(facts: &Facts) -> Tile {
     let value = facts.gain().map(|Difference { difference, standard_error }| {
-        let value =
-            format!("{} <span class=\"error\">\u{b1} {:.2} points</span>", points(difference), 100.0 * standard_error);
+        let value = format!("{} <span class=\"error\">\u{b1} {:.2}</span>", points(difference), 100.0 * standard_error);
         let late = last_third(&facts.generator).len();
-        (value, format!("mean accuracy, last {late} of the generator less {} random networks", facts.explorer.len()))
+        (value, format!("points of mean accuracy: last {late} of the generator less {} random", facts.explorer.len()))
     });
-    tile("generator over random wiring", value, "too few networks of both kinds yet")
+    tile("generator less random", value, "too few networks of both kinds yet")
 }
 
 fn evaluated(facts: &Facts) -> Tile {

@@ -3,7 +3,7 @@
 use super::super::markup::Escaped;
 use super::super::svg;
 use super::facts::{Evaluated, Facts, origin};
-use super::format::{percent, real, short};
+use super::format::{counted, percent, real, short};
 use std::fmt::Write;
 
 /// How many are drawn.
@@ -22,10 +22,26 @@ pub fn section(facts: &Facts) -> String {
          new images. Every node sums its inputs by learnt weights, then ReLU, 3\u{d7}3 depthwise and 1\u{d7}1 convolution, \
          batch normalisation.</p>\n",
     );
+    html.push_str(&retrained(facts));
     for (index, evaluated) in ranked.iter().take(SHOWN).enumerate() {
         html.push_str(&figure(index + 1, evaluated));
     }
     html
+}
+
+/// What became of the best network.
+fn retrained(facts: &Facts) -> String {
+    let Some(last) = &facts.record.finished else { return String::new() };
+    let validation = last
+        .validation_accuracy
+        .map_or(String::new(), |accuracy| format!(", validation accuracy {} after retraining", percent(accuracy)));
+    format!(
+        "<p>Network <a href=\"#c{0}\">{0}</a> was trained anew for {1} on all training images: test accuracy \
+         <strong>{2}</strong>{validation}.</p>\n",
+        last.candidate,
+        counted(last.training_losses.len(), "epoch"),
+        percent(last.test_accuracy)
+    )
 }
 
 fn figure(rank: usize, evaluated: &Evaluated) -> String {

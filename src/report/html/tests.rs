@@ -1,7 +1,8 @@
-use super::super::fixture;
+use super::super::{fixture, svg};
 use super::*;
 use crate::config::DataSource;
 use roxmltree::{Document, Node, ParsingOptions};
+use std::path::Path;
 
 const HOSTILE: &str = "</title><script>alert(\"1\")</script>&'\u{1}";
 
@@ -194,12 +195,14 @@ fn practices_are_not_claimed_without_ground() {
     assert_eq!(yes + partly + no, answers(&cut(0)).0 + answers(&cut(0)).1 + answers(&cut(0)).2);
 }
 
-/// Leaves the page of the made-up run where REPORT_PREVIEW says, for a look at it.
+/// Leaves the page of the made-up run where REPORT_PREVIEW says, and a drawing beside it, for a look at them.
 #[test]
 fn preview() {
     let page = html(&fixture::record(), &fixture::manifest());
     parse(&page);
     if let Some(path) = std::env::var_os("REPORT_PREVIEW") {
+        let drawing = svg::architecture(&fixture::record().candidates[62].architecture, "Network 62");
+        std::fs::write(Path::new(&path).with_extension("svg"), drawing).unwrap();
         std::fs::write(path, page).unwrap();
     }
 }

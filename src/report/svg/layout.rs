@@ -1,17 +1,21 @@
 //! Layered drawing of a stage, after Sugiyama: layers by longest path, long edges cut by bends at every layer they
 //! pass, order within a layer by barycentres, positions by least squares under the least distances.
+//!
+//! The edges that leave a node carry one and the same value, so they share their bends: a trunk from which each edge
+//! branches off just above its end.
 
 use super::ordering::order;
 use crate::graph::Dag;
+use std::collections::HashMap;
 
 /// Distance of layers, in pixels.
-pub const LAYER: f64 = 36.0;
+pub const LAYER: f64 = 33.0;
 /// Least distance of two nodes' centres in a layer.
 pub const NODE: f64 = 27.0;
 /// Least distance of two edges that pass a layer side by side.
-const BEND: f64 = 9.0;
+const BEND: f64 = 12.0;
 /// Rounds of moving vertices towards their neighbours.
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 60;
 
 /// A point, in pixels from the drawing's left and top.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,6 +122,8 @@ struct Layered {
     below: Vec<Vec<usize>>,
     /// The vertices along every edge.
     paths: Vec<(Link, Vec<usize>)>,
+    /// The bend of a trunk in a layer; a trunk belongs to a node or to the stage's input or output.
+    trunks: HashMap<(usize, usize), usize>,
 }
 
 impl Layered {
@@ -126,9 +132,15 @@ impl Layered {
         let mut layer = layers.to_vec();
         layer.extend([0, last]);
         let vertices = layer.len();
-        let none = vec![Vec::new(); vertices];
-        let mut graph =
-            Layered { nodes, layer, rows: vec![vec![]; last + 1], above: none.clone(), below: none, paths: vec![] };
+        let mut graph = Layered {
+            nodes,
+            layer,
+            rows: vec![vec![]; last + 1],
+            above: vec![vec![]; vertices],
+            below: vec![vec![]; vertices],
+            paths: vec![],
+            trunks: HashMap::new(),
+        };
         for vertex in 0..vertices {
             graph.rows[graph.layer[vertex]].push(vertex);
         }
@@ -141,21 +153,30 @@ impl Layered {
     }
 
     fn join(&mut self, link: Link, from: usize, to: usize) {
+        // The ways into the stage's output, on the contrary, run together.
+        let owner = if matches!(link, Link::Output(_)) { to } else { from };
         let mut path = vec![from];
-        for layer in self.layer[from] + 1..self.layer[to] {
+        path.extend((self.layer[from] + 1..self.layer[to]).map(|layer| self.bend(owner, layer)));
+        path.push(to);
+        for pair in path.windows(2) {
+            if !self.below[pair[0]].contains(&pair[1]) {
+                self.below[pair[0]].push(pair[1]);
+                self.above[pair[1]].push(pair[0]);
+            }
+        }
+        self.paths.push((link, path));
+    }
+
+    /// The trunk's bend in a layer, made on first use.
+    fn bend(&mut self, owner: usize, layer: usize) -> usize {
+        *self.trunks.entry((owner, layer)).or_insert_with(|| {
             let bend = self.layer.len();
             self.layer.push(layer);
             self.above.push(vec![]);
             self.below.push(vec![]);
             self.rows[layer].push(bend);
-            path.push(bend);
-        }
-        path.push(to);
-        for pair in path.windows(2) {
-            self.below[pair[0]].push(pair[1]);
-            self.above[pair[1]].push(pair[0]);
-        }
-        self.paths.push((link, path));
+            bend
+        })
     }
 
     fn is_bend(&self, vertex: usize) -> bool {
@@ -165,6 +186,16 @@ impl Layered {
     /// The room a vertex needs on either side.
     fn half_width(&self, vertex: usize) -> f64 {
         if self.is_bend(vertex) { BEND / 2.0 } else { NODE / 2.0 }
+    }
+
+    /// How much a link between neighbours should be upright: long edges more than short ones, so that they are easy to
+    /// follow. The numbers are those of `dot` (Gansner and others, 1993).
+    fn pull(&self, a: usize, b: usize) -> f64 {
+        match (self.is_bend(a), self.is_bend(b)) {
+            (true, true) => 8.0,
+            (false, false) => 1.0,
+            _ => 2.0,
+        }
     }
 
     /// The x of every vertex: each layer in turn goes as near to the mean of its neighbours as the order allows.
@@ -179,10 +210,11 @@ impl Layered {
                 let old = x.clone();
                 let wish = |vertex: usize| {
                     let near = self.above[vertex].iter().chain(&self.below[vertex]);
-                    let (sum, count) = near.fold((0.0, 0.0), |(sum, count), &v| (sum + old[v], count + 1.0));
-                    // Bends pull harder: straight long edges are easier to follow.
-                    let weight = if self.is_bend(vertex) { 3.0 } else { 1.0 };
-                    if count > 0.0 { (sum / count, weight) } else { (old[vertex], weight) }
+                    let (sum, weight) = near.fold((0.0, 0.0), |(sum, weight), &v| {
+                        let pull = self.pull(vertex, v);
+                        (sum + pull * old[v], weight + pull)
+                    });
+                    if weight > 0.0 { (sum / weight, weight) } else { (old[vertex], 1.0) }
                 };
                 place(row, wish, |v| self.half_width(v), &mut x);
             }

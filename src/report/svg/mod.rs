@@ -8,6 +8,7 @@ pub use layout::{LAYER, Layout, Link, NODE, Point, Route};
 use super::markup::Escaped;
 use crate::graph::Dag;
 use crate::space::Architecture;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The drawing's rules for a file of its own, on white; the report's page has its own for the same classes.
@@ -25,6 +26,7 @@ const MARGIN: f64 = 14.0;
 const CAPTION: f64 = 34.0;
 const TITLE: f64 = 34.0;
 const LEGEND: f64 = 26.0;
+const LEGEND_WIDTH: f64 = 500.0;
 /// The least width of a stage, so that captions do not run into each other.
 const LEAST_WIDTH: f64 = 150.0;
 
@@ -105,9 +107,8 @@ fn text(body: &mut String, class: &str, at: Point, text: &str) {
 /// One stage, its top left corner at `at`.
 fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
     let _ = writeln!(body, "<g transform=\"translate({:.1} {:.1})\">", at.x, at.y);
-    for route in &layout.routes {
-        let class = if matches!(route.link, Link::Edge { .. }) { "gp-edge" } else { "gp-end" };
-        let _ = writeln!(body, "<path class=\"{class}\" d=\"{}\"/>", curve(&route.points));
+    for (class, path) in strokes(&layout.routes) {
+        let _ = writeln!(body, "<path class=\"{class}\" d=\"{path}\"/>");
     }
     for end in [layout.input, layout.output] {
         let (x, y, width) = (end.x - BAR, end.y - 2.5, 2.0 * BAR);
@@ -139,21 +140,38 @@ fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
     body.push_str("</g>\n");
 }
 
-/// A curve through points below each other, upright at each of them.
-fn curve(points: &[Point]) -> String {
-    let mut path = points.first().map_or_else(String::new, |p| format!("M{:.1} {:.1}", p.x, p.y));
-    for pair in points.windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        let middle = (from.y + to.y) / 2.0;
-        let _ = write!(path, "C{:.1} {middle:.1} {:.1} {middle:.1} {:.1} {:.1}", from.x, to.x, to.x, to.y);
+/// One path for all edges that leave a node, one for the ways from the stage's input, one for those to its output: what
+/// edges share is drawn once.
+fn strokes(routes: &[Route]) -> Vec<(&'static str, String)> {
+    let group = |link: Link| match link {
+        Link::Input(_) => (0, 0),
+        Link::Output(_) => (1, 0),
+        Link::Edge { from, .. } => (2, from),
+    };
+    let mut groups: BTreeMap<(usize, usize), Vec<[Point; 2]>> = BTreeMap::new();
+    for route in routes {
+        let pieces = groups.entry(group(route.link)).or_default();
+        for pair in route.points.windows(2) {
+            let piece = [pair[0], pair[1]];
+            if !pieces.contains(&piece) {
+                pieces.push(piece);
+            }
+        }
     }
-    path
+    let class = |kind: usize| if kind < 2 { "gp-end" } else { "gp-edge" };
+    groups.into_iter().map(|((kind, _), pieces)| (class(kind), pieces.iter().map(curve).collect())).collect()
+}
+
+/// A curve from one point to another below it, upright at both.
+fn curve([from, to]: &[Point; 2]) -> String {
+    let middle = (from.y + to.y) / 2.0;
+    format!("M{:.1} {:.1}C{:.1} {middle:.1} {:.1} {middle:.1} {:.1} {:.1}", from.x, from.y, from.x, to.x, to.x, to.y)
 }
 
 /// A drawing with title and legend, as a file.
 fn file(drawing: &Drawing, title: &str) -> String {
     let Drawing { body, width, height } = drawing;
-    let (width, height) = (width.max(420.0), TITLE + height + LEGEND);
+    let (width, height) = (width.max(LEGEND_WIDTH), TITLE + height + LEGEND);
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.0}\" \
@@ -175,7 +193,7 @@ fn legend(y: f64) -> String {
     for (class, meaning) in marks {
         let _ = writeln!(body, "<g class=\"gp-node {class}\"><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/></g>");
         text(&mut body, "gp-facts", Point { x: x + 11.0, y: y + 3.5 }, meaning);
-        x += 180.0;
+        x += 210.0;
     }
     body
 }
@@ -196,7 +214,9 @@ mod tests {
         let text = stage(&dag, "five <nodes> & \"four\" edges");
         let document = Document::parse(&text).unwrap();
         assert_eq!(classes(&document, "gp-title")[0].text(), Some("five <nodes> & \"four\" edges"));
-        assert_eq!(classes(&document, "gp-edge").len(), 4);
+        let strokes: Vec<&str> = classes(&document, "gp-edge").iter().filter_map(|node| node.attribute("d")).collect();
+        // Nodes 0 and 1 have readers: 0 the nodes 2 and 4, 1 the nodes 2 and 3, all in the next layer.
+        assert_eq!(strokes.iter().map(|d| d.matches('C').count()).collect::<Vec<_>>(), [2, 2]);
         let legend = 1;
         assert_eq!(classes(&document, "gp-node").len(), 5 + 2 * legend);
         assert_eq!(classes(&document, "gp-source").len(), 2 + legend);
@@ -207,7 +227,10 @@ mod tests {
     #[test]
     fn all_of_an_architecture_lies_within_the_drawing() {
         let ring: Vec<[usize; 2]> = (0..31).map(|i| [i, i + 1]).chain((0..29).map(|i| [i, i + 3])).collect();
-        let stages = vec![Dag::new(32, &ring).unwrap(), Dag::without_edges(3).unwrap(), Dag::without_edges(1).unwrap()];
+        // The largest graph there is, every third pair joined.
+        let pairs = (0..128).flat_map(|from| (from + 1..128).map(move |to| [from, to]));
+        let dense: Vec<[usize; 2]> = pairs.filter(|[from, to]| (7 * from + to) % 3 == 0).collect();
+        let stages = vec![Dag::new(32, &ring).unwrap(), Dag::new(128, &dense).unwrap(), Dag::without_edges(1).unwrap()];
         let text = architecture(&Architecture::RandWire { stages }, "three stages");
         let document = Document::parse(&text).unwrap();
         assert_eq!(classes(&document, "gp-caption").len(), 3);
