@@ -5,7 +5,7 @@
 //! and for every input the channel sums of its product with the input: they give the gradients of edge weights and batch
 //! norms without another pass.
 
-use super::simd::Simd;
+use super::simd::{Kernel, Simd};
 
 /// One input of a gather, at the plane at hand.
 #[derive(Clone, Copy)]
@@ -32,29 +32,43 @@ pub(crate) struct Target {
 /// Inputs that one pass can take with their scales in registers.
 const PASS: usize = 4;
 
-/// `target = shift + sum_e scale_e * x_e`, then ReLU if asked for. The planes are contiguous in the target's order.
-///
-/// # Safety
-/// All pointers are valid for the target's shape and the target overlaps nothing else; the processor has `S`.
-#[inline(always)]
-pub(crate) unsafe fn gather<S: Simd>(planes: &[Plane], shift: *const f32, relu: bool, target: Target) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut done = 0;
-        loop {
-            let pass = &planes[done..planes.len().min(done + PASS)];
-            let last = done + pass.len() == planes.len();
-            let start = if done == 0 { Some(S::load(shift)) } else { None };
-            match pass.len() {
-                4 => gather_pass::<S, 4>(pass, start, relu && last, target),
-                3 => gather_pass::<S, 3>(pass, start, relu && last, target),
-                2 => gather_pass::<S, 2>(pass, start, relu && last, target),
-                1 => gather_pass::<S, 1>(pass, start, relu && last, target),
-                _ => gather_pass::<S, 0>(pass, start, relu && last, target),
-            }
-            done += pass.len();
-            if last {
-                return;
+/// `target = shift + sum_e scale_e * x_e`, then ReLU if asked for. The planes are contiguous in the target's order. All
+/// pointers must be valid for the target's shape, and the target must overlap nothing else.
+pub(crate) struct Gather<'a> {
+    /// The inputs.
+    pub planes: &'a [Plane],
+    /// One vector.
+    pub shift: *const f32,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+    /// Where the result goes.
+    pub target: Target,
+}
+
+impl Kernel for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Gather { planes, shift, relu, target } = self;
+        // SAFETY: the caller's.
+        unsafe {
+            let mut done = 0;
+            loop {
+                let pass = &planes[done..planes.len().min(done + PASS)];
+                let last = done + pass.len() == planes.len();
+                let start = if done == 0 { Some(S::load(shift)) } else { None };
+                match pass.len() {
+                    4 => gather_pass::<S, 4>(pass, start, relu && last, target),
+                    3 => gather_pass::<S, 3>(pass, start, relu && last, target),
+                    2 => gather_pass::<S, 2>(pass, start, relu && last, target),
+                    1 => gather_pass::<S, 1>(pass, start, relu && last, target),
+                    _ => gather_pass::<S, 0>(pass, start, relu && last, target),
+                }
+                done += pass.len();
+                if last {
+                    return;
+                }
             }
         }
     }
@@ -90,9 +104,11 @@ unsafe fn gather_pass<S: Simd, const N: usize>(planes: &[Plane], start: Option<S
     }
 }
 
-/// The backward of one plane of a gather.
-#[derive(Clone, Copy)]
-pub(crate) struct GatherBackward {
+/// The backward of one plane of a gather: the gradient before the ReLU, its channel sums, and the channel sums of its
+/// product with every input. Pointers as of [`Gather`].
+pub(crate) struct GatherBackward<'a> {
+    /// The inputs.
+    pub planes: &'a [Plane],
     /// Gradient of the gather's result, contiguous.
     pub gradient: *const f32,
     /// The gather's result with ReLU, as `rows` rows `gate_stride` floats apart; null without ReLU.
@@ -107,33 +123,37 @@ pub(crate) struct GatherBackward {
     pub to: *mut f32,
     /// One vector: the channel sums of `to` are added here.
     pub sums: *mut f32,
+    /// One vector for every input, `product_stride` floats apart: the channel sums of `to` times the input are added.
+    pub products: *mut f32,
+    /// See `products`.
+    pub product_stride: usize,
 }
 
-impl GatherBackward {
-    /// Does it; `products[n]` gets the channel sums of `to * planes[n].values` added.
-    ///
-    /// # Safety
-    /// As of [`gather`].
+impl Kernel for GatherBackward<'_> {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, planes: &[Plane], products: impl Fn(usize) -> *mut f32) {
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
         unsafe {
             self.masked::<S>();
-            let vectors = self.rows * self.width;
             let mut done = 0;
-            while done < planes.len() {
-                let pass = &planes[done..planes.len().min(done + PASS)];
+            while done < self.planes.len() {
+                let pass = &self.planes[done..self.planes.len().min(done + PASS)];
+                let products = self.products.add(done * self.product_stride);
                 match pass.len() {
-                    4 => self.products::<S, 4>(pass, vectors, |n| products(done + n)),
-                    3 => self.products::<S, 3>(pass, vectors, |n| products(done + n)),
-                    2 => self.products::<S, 2>(pass, vectors, |n| products(done + n)),
-                    _ => self.products::<S, 1>(pass, vectors, |n| products(done + n)),
+                    4 => self.products::<S, 4>(pass, products),
+                    3 => self.products::<S, 3>(pass, products),
+                    2 => self.products::<S, 2>(pass, products),
+                    _ => self.products::<S, 1>(pass, products),
                 }
                 done += pass.len();
             }
         }
     }
+}
 
+impl GatherBackward<'_> {
     #[inline(always)]
     unsafe fn masked<S: Simd>(&self) {
         // SAFETY: the caller's.
@@ -157,12 +177,7 @@ impl GatherBackward {
     }
 
     #[inline(always)]
-    unsafe fn products<S: Simd, const N: usize>(
-        &self,
-        planes: &[Plane],
-        vectors: usize,
-        products: impl Fn(usize) -> *mut f32,
-    ) {
+    unsafe fn products<S: Simd, const N: usize>(&self, planes: &[Plane], products: *mut f32) {
         // SAFETY: the caller's; the slice has N planes.
         unsafe {
             let mut from = [std::ptr::null::<f32>(); N];
@@ -170,14 +185,14 @@ impl GatherBackward {
                 from[n] = planes[n].values;
             }
             let mut sums = [S::zero(); N];
-            for i in 0..vectors {
+            for i in 0..self.rows * self.width {
                 let value = S::load(self.to.add(i * S::LANES));
                 for n in 0..N {
                     sums[n] = S::mul_add(S::load(from[n].add(i * S::LANES)), value, sums[n]);
                 }
             }
             for (n, sum) in sums.into_iter().enumerate() {
-                let at = products(n);
+                let at = products.add(n * self.product_stride);
                 S::store(at, S::add(S::load(at), sum));
             }
         }

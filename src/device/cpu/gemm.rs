@@ -6,7 +6,7 @@
 //! packed operand and one broadcast fill the sixteen registers of AVX2.
 
 use super::layout::panel_widths;
-use super::simd::Simd;
+use super::simd::{Kernel, Simd};
 
 /// Rows of a register tile.
 const TILE: usize = 4;
@@ -44,11 +44,12 @@ pub(crate) struct Product {
     pub squares: *mut f32,
 }
 
-impl Product {
-    /// # Safety
-    /// The pointers are valid for the shapes given and `c` overlaps nothing else; the processor has `S`.
+/// The pointers must be valid for the shapes given, and `c` must overlap nothing else.
+impl Kernel for Product {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
         unsafe {
             let depth = self.depth_blocks * S::LANES;
@@ -64,7 +65,9 @@ impl Product {
             }
         }
     }
+}
 
+impl Product {
     #[inline(always)]
     unsafe fn panel<S: Simd, const W: usize>(&self, b: *const f32, block: usize) {
         // SAFETY: the caller's.
@@ -171,11 +174,12 @@ pub(crate) struct WeightGradient {
     pub c: *mut f32,
 }
 
-impl WeightGradient {
-    /// # Safety
-    /// The pointers are valid for the shapes given and `c` overlaps nothing else; the processor has `S`.
+/// The pointers must be valid for the shapes given, and `c` must overlap nothing else.
+impl Kernel for WeightGradient {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
         unsafe {
             let depth = self.depth_blocks * S::LANES;
@@ -196,7 +200,9 @@ impl WeightGradient {
             }
         }
     }
+}
 
+impl WeightGradient {
     #[inline(always)]
     unsafe fn tile<S: Simd, const W: usize>(&self, a: *const f32, b: *const f32, c: *mut f32) {
         // SAFETY: the caller's.

@@ -87,7 +87,7 @@ impl Kernel for ClassifierForward {
                 sums: std::ptr::null_mut(),
                 squares: std::ptr::null_mut(),
             };
-            product.run::<S>();
+            S::call(product);
             for image in 0..images {
                 let row = std::slice::from_raw_parts_mut(logits.add(image * columns), self.input.classes);
                 for (class, logit) in row.iter_mut().enumerate() {
@@ -195,7 +195,7 @@ impl Kernel for ClassifierBackward {
                 sums: std::ptr::null_mut(),
                 squares: std::ptr::null_mut(),
             };
-            product.run::<S>();
+            S::call(product);
             let start = self.buffers.features.add(first * features).cast_const();
             let gradient = WeightGradient {
                 rows: images,
@@ -205,7 +205,7 @@ impl Kernel for ClassifierBackward {
                 b: logits,
                 c: self.weight_gradient,
             };
-            gradient.run::<S>();
+            S::call(gradient);
             self.unpool::<S>();
         }
     }

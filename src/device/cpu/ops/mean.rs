@@ -56,6 +56,7 @@ impl Kernel for MeanBackward<'_> {
                     self.gradient.inputs.gather_tile::<S>(&mut scratch.planes, tile, block, to);
                     let planes = self.inputs.planes::<S>(&mut scratch.planes, tile.first, block, tile.batch);
                     let backward = GatherBackward {
+                        planes,
                         gradient: to,
                         gate: std::ptr::null(),
                         gate_stride: 0,
@@ -63,9 +64,10 @@ impl Kernel for MeanBackward<'_> {
                         width: tile.images * layout.pixels(),
                         to,
                         sums: self.statistics.sums.add(block * S::LANES),
+                        products: self.statistics.products.add(block * S::LANES),
+                        product_stride: self.statistics.channels,
                     };
-                    let products = self.statistics.products.add(block * S::LANES);
-                    backward.run::<S>(planes, |n| products.add(n * self.statistics.channels));
+                    S::call(backward);
                 }
             }
         }

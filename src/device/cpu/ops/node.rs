@@ -59,7 +59,7 @@ impl Kernel for NodeForward<'_> {
                     sums: self.sums,
                     squares: self.squares,
                 };
-                product.run::<S>();
+                S::call(product);
             }
         }
     }
@@ -112,7 +112,7 @@ impl Kernel for NodeBackward<'_> {
                     sums: std::ptr::null_mut(),
                     squares: std::ptr::null_mut(),
                 };
-                product.run::<S>();
+                S::call(product);
                 for block in 0..input.blocks {
                     let weight = self.depthwise.add(block * 9 * S::LANES);
                     let weight_gradient = self.depthwise_gradient.add(block * 9 * S::LANES);
@@ -130,6 +130,7 @@ impl Kernel for NodeBackward<'_> {
                         self.convolution.input_gradient::<S>(bordered_gradient, weight, plane);
                         let gate_stride = (input.width + 2) * S::LANES;
                         let backward = GatherBackward {
+                            planes,
                             gradient: plane,
                             gate: bordered.add(gate_stride + S::LANES),
                             gate_stride,
@@ -137,9 +138,10 @@ impl Kernel for NodeBackward<'_> {
                             width: input.width,
                             to: self.to.add(input.plane(at.0, block, tile.batch)),
                             sums: self.statistics.sums.add(block * S::LANES),
+                            products: self.statistics.products.add(block * S::LANES),
+                            product_stride: self.statistics.channels,
                         };
-                        let products = self.statistics.products.add(block * S::LANES);
-                        backward.run::<S>(planes, |n| products.add(n * self.statistics.channels));
+                        S::call(backward);
                     }
                 }
                 let gradient = WeightGradient {
@@ -150,7 +152,7 @@ impl Kernel for NodeBackward<'_> {
                     b: rows_of::<_, S>(outputs.cast_const(), rows),
                     c: self.pointwise_gradient,
                 };
-                gradient.run::<S>();
+                S::call(gradient);
             }
         }
     }

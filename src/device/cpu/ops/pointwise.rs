@@ -45,7 +45,7 @@ impl Kernel for PointwiseForward<'_> {
                     sums: self.sums,
                     squares: self.squares,
                 };
-                product.run::<S>();
+                S::call(product);
             }
         }
     }
@@ -91,12 +91,13 @@ impl Kernel for PointwiseBackward<'_> {
                     sums: std::ptr::null_mut(),
                     squares: std::ptr::null_mut(),
                 };
-                product.run::<S>();
+                S::call(product);
                 for block in 0..input.blocks {
                     let row = block * rows * S::LANES;
                     let gathered = scratch.rows.as_mut_ptr().add(row);
                     let planes = self.inputs.gather_tile::<S>(&mut scratch.planes, tile, block, gathered);
                     let backward = GatherBackward {
+                        planes,
                         gradient: to.add(row),
                         gate: std::ptr::null(),
                         gate_stride: 0,
@@ -104,9 +105,10 @@ impl Kernel for PointwiseBackward<'_> {
                         width: rows,
                         to: to.add(row),
                         sums: self.statistics.sums.add(block * S::LANES),
+                        products: self.statistics.products.add(block * S::LANES),
+                        product_stride: self.statistics.channels,
                     };
-                    let products = self.statistics.products.add(block * S::LANES);
-                    backward.run::<S>(planes, |n| products.add(n * self.statistics.channels));
+                    S::call(backward);
                 }
                 let gradient = WeightGradient {
                     rows,
@@ -116,7 +118,7 @@ impl Kernel for PointwiseBackward<'_> {
                     b: rows_of::<_, S>(outputs.cast_const(), rows),
                     c: self.weight_gradient,
                 };
-                gradient.run::<S>();
+                S::call(gradient);
             }
         }
     }

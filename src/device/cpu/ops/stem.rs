@@ -91,7 +91,7 @@ impl Kernel for StemForward<'_> {
                     sums: self.sums,
                     squares: self.squares,
                 };
-                product.run::<S>();
+                S::call(product);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Kernel for StemBackward<'_> {
                     b: rows_of::<_, S>(outputs.cast_const(), rows),
                     c: self.weight_gradient,
                 };
-                gradient.run::<S>();
+                S::call(gradient);
             }
         }
     }

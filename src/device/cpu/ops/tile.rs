@@ -1,6 +1,6 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
-use super::super::gather::{Plane, Target, gather};
+use super::super::gather::{Gather, Plane, Target};
 use super::super::gemm::Strided;
 use super::super::layout::Layout;
 use super::super::simd::Simd;
@@ -95,7 +95,8 @@ impl Inputs<'_> {
             let planes = self.planes::<S>(planes, image, block, batch);
             let start = to.add(row_stride + S::LANES);
             let target = Target { start, rows: self.layout.height, width: self.layout.width, row_stride };
-            gather::<S>(planes, self.shift.add(block * S::LANES), self.relu, target);
+            let shift = self.shift.add(block * S::LANES);
+            S::call(Gather { planes, shift, relu: self.relu, target });
             planes
         }
     }
@@ -113,12 +114,9 @@ impl Inputs<'_> {
         unsafe {
             let planes = self.planes::<S>(planes, tile.first, block, tile.batch);
             let width = tile.images * self.layout.pixels();
-            gather::<S>(
-                planes,
-                self.shift.add(block * S::LANES),
-                self.relu,
-                Target { start: to, rows: 1, width, row_stride: 0 },
-            );
+            let target = Target { start: to, rows: 1, width, row_stride: 0 };
+            let shift = self.shift.add(block * S::LANES);
+            S::call(Gather { planes, shift, relu: self.relu, target });
             planes
         }
     }

@@ -12,6 +12,7 @@ pub(crate) struct Avx2;
 /// # Safety
 /// The processor has both, and whatever the kernel asks of its pointers.
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller vouches for both.
     unsafe { kernel.run::<Avx2>() }
@@ -58,5 +59,9 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn where_positive(gate: __m256, value: __m256) -> __m256 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
+    }
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+        unsafe { run(kernel) }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) struct Avx512;
 /// # Safety
 /// The processor has it, and whatever the kernel asks of its pointers.
 #[target_feature(enable = "avx512f,avx2,fma")]
+#[inline(never)]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller vouches for both.
     unsafe { kernel.run::<Avx512>() }
@@ -58,5 +59,9 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn where_positive(gate: __m512, value: __m512) -> __m512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), value) }
+    }
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+        unsafe { run(kernel) }
     }
 }

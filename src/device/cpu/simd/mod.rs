@@ -32,6 +32,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn relu(value: Self::Vector) -> Self::Vector;
     /// `value` where `gate > 0`, else 0.
     unsafe fn where_positive(gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// Runs a kernel as a function of its own, compiled once however many kernels use it.
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output;
 }
 
 /// A computation that can be compiled for every instruction set.
@@ -109,8 +111,8 @@ impl InstructionSet {
                 InstructionSet::Avx512 => avx512::run(kernel),
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx2 => avx2::run(kernel),
-                InstructionSet::Portable16 => kernel.run::<portable::Portable<16>>(),
-                _ => kernel.run::<portable::Portable<8>>(),
+                InstructionSet::Portable16 => portable::Portable::<16>::call(kernel),
+                _ => portable::Portable::<8>::call(kernel),
             }
         }
     }

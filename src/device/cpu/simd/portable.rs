@@ -1,6 +1,6 @@
 //! Plain Rust over arrays: every processor, and the 16-lane layout under test where there is no AVX-512.
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 /// `N` floats.
 #[derive(Clone, Copy)]
@@ -47,5 +47,10 @@ impl<const N: usize> Simd for Portable<N> {
     #[inline(always)]
     unsafe fn where_positive(gate: [f32; N], value: [f32; N]) -> [f32; N] {
         std::array::from_fn(|i| if gate[i] > 0.0 { value[i] } else { 0.0 })
+    }
+    #[inline(never)]
+    unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the caller vouches for the kernel's pointers; plain Rust runs on every processor.
+        unsafe { kernel.run::<Self>() }
     }
 }
