@@ -1,8 +1,16 @@
-//! Architecture -> reward.
+//! Architecture -> reward: lowers an architecture to a plan, trains it, and measures it on held-out images.
+
+mod candidate;
+mod initial;
+mod training;
+
+pub use candidate::{TrainingOracle, lower};
+pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
 
 use crate::space::Architecture;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
+use thiserror::Error;
 
 /// What became of one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,4 +33,25 @@ pub struct Outcome {
 pub trait Oracle: Sync {
     /// Evaluates one candidate on one thread. `None` when `stop` was raised before it was done.
     fn evaluate(&self, architecture: &Architecture, candidate: u64, stop: &AtomicBool) -> Option<Outcome>;
+}
+
+/// Why a network could not be trained.
+#[derive(Debug, Error, Clone, PartialEq)]
+pub enum OracleError {
+    /// The loss stopped being a number.
+    #[error("training diverged: the loss is {loss} at step {step} of epoch {epoch}; a smaller learning_rate may help")]
+    Diverged {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step of the epoch, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// No training or no evaluation images.
+    #[error("there are no images to {0}")]
+    NoImages(&'static str),
+    /// The architecture is empty.
+    #[error("an architecture of no stages is no network")]
+    NoStages,
 }

@@ -1,0 +1,101 @@
+//! The low-data oracle: trains a candidate for a few epochs on a part of the training images and scores it on the
+//! validation images.
+
+use super::training::{Training, evaluate};
+use super::{Oracle, OracleError, Outcome};
+use crate::config::{Config, SpaceConfig, TrainingConfig};
+use crate::data::{Dataset, Splits};
+use crate::net::{Plan, RandWireShape, randwire};
+use crate::space::Architecture;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// The network of an architecture on the images of a data set. Every stage halves the image.
+///
+/// # Errors
+/// An architecture without stages.
+pub fn lower(architecture: &Architecture, space: &SpaceConfig, dataset: &Dataset) -> Result<Plan, OracleError> {
+    let Architecture::RandWire { stages } = architecture;
+    if stages.is_empty() {
+        return Err(OracleError::NoStages);
+    }
+    let shape = RandWireShape {
+        image: dataset.shape(),
+        channels: space.channels,
+        stem_stride: space.stem_stride,
+        stage_strides: vec![2; stages.len()],
+        head: space.head,
+        classes: dataset.classes(),
+    };
+    Ok(randwire(stages, &shape))
+}
+
+/// The oracle of a run.
+pub struct TrainingOracle {
+    space: SpaceConfig,
+    settings: TrainingConfig,
+    seed: u64,
+    dataset: Arc<Dataset>,
+    train: Vec<u32>,
+    validation: Vec<u32>,
+}
+
+impl TrainingOracle {
+    /// The oracle of this configuration; all candidates see the same part of the training images.
+    pub fn new(config: &Config, dataset: Arc<Dataset>, splits: &Splits) -> Self {
+        let seed = config.run.seed;
+        TrainingOracle {
+            space: config.space.clone(),
+            settings: config.oracle.clone(),
+            seed,
+            train: dataset.fraction(&splits.train, config.oracle.data_fraction, seed),
+            validation: splits.validation.clone(),
+            dataset,
+        }
+    }
+
+    /// Training losses and validation accuracy.
+    fn measure(
+        &self,
+        plan: &Plan,
+        candidate: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Vec<f64>, f64)>, OracleError> {
+        let training = Training {
+            plan,
+            settings: &self.settings,
+            dataset: &self.dataset,
+            indices: &self.train,
+            seed: self.seed,
+            candidate,
+            threads: 1,
+        };
+        let Some(trained) = training.run(&mut |_| (), stop)? else { return Ok(None) };
+        let images = (&*self.dataset, &self.validation[..]);
+        let Some(evaluation) = evaluate(plan, &trained.weights, images, 1, stop)? else { return Ok(None) };
+        Ok(Some((trained.losses, evaluation.accuracy)))
+    }
+}
+
+impl Oracle for TrainingOracle {
+    fn evaluate(&self, architecture: &Architecture, candidate: u64, stop: &AtomicBool) -> Option<Outcome> {
+        let start = Instant::now();
+        let plan = lower(architecture, &self.space, &self.dataset);
+        let cost = plan.as_ref().map_or((0, 0), |plan| (plan.trained_parameters(), plan.multiply_adds()));
+        let (training_losses, validation_accuracy, failure) =
+            match plan.and_then(|plan| self.measure(&plan, candidate, stop)) {
+                Ok(None) => return None,
+                Ok(Some((losses, accuracy))) => (losses, Some(accuracy), None),
+                Err(error) => (Vec::new(), None, Some(error.to_string())),
+            };
+        Some(Outcome {
+            validation_accuracy,
+            training_losses,
+            failure,
+            parameters: cost.0,
+            multiply_adds: cost.1,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
