@@ -2,6 +2,7 @@ use super::*;
 use crate::graph::{Classical, Dag};
 use crate::random::{Purpose, Stream, StreamKey};
 use proptest::prelude::*;
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -143,6 +144,33 @@ fn graphs_that_colour_refinement_cannot_tell_apart_have_different_keys() {
         [(0, 1), (0, 3), (1, 0), (3, 0), (1, 1), (3, 3)].contains(&difference)
     });
     assert_ne!(stable_key(&rook, rng), stable_key(&shrikhande, rng));
+}
+
+/// A random cubic graph as an incidence graph (pairing model: no loop, no double edge).
+fn random_cubic(vertices: usize, rng: &mut impl Rng) -> LabelledGraph {
+    loop {
+        let mut ends: Vec<usize> = (0..3 * vertices).map(|end| end / 3).collect();
+        ends.shuffle(rng);
+        let pairs: BTreeSet<(usize, usize)> = ends.chunks(2).map(|e| (e[0].min(e[1]), e[0].max(e[1]))).collect();
+        if pairs.len() == ends.len() / 2 && pairs.iter().all(|(u, v)| u != v) {
+            return incidence(vertices, |u, v| pairs.contains(&(u, v)));
+        }
+    }
+}
+
+#[test]
+fn regular_graphs_are_searched_and_classified() {
+    // Colour refinement sees nothing in a cubic graph. There are 2 on 6 vertices and, with K4 + K4, 6 on 8 (OEIS A005638).
+    let rng = &mut stream(3);
+    for (vertices, samples, classes) in [(6, 300, 2), (8, 6000, 6)] {
+        let keys: BTreeSet<CanonicalKey> = (0..samples).map(|_| canonical_key(&random_cubic(vertices, rng))).collect();
+        assert_eq!(keys.len(), classes, "{vertices} vertices");
+    }
+    for (vertices, samples) in [(10, 20), (20, 10), (30, 5), (50, 2)] {
+        for _ in 0..samples {
+            stable_key(&random_cubic(vertices, rng), rng);
+        }
+    }
 }
 
 /// Points and lines of the projective plane over a field of 7 elements: 57 + 57 nodes, 8 points on every line.
