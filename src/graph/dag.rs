@@ -7,7 +7,7 @@ use thiserror::Error;
 pub const MAX_NODES: usize = 128;
 
 /// Why a graph was refused.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq)]
 pub enum GraphError {
     /// No nodes, or more than [`MAX_NODES`].
     #[error("a graph has 1 to {MAX_NODES} nodes, not {0}")]
@@ -25,6 +25,30 @@ pub enum GraphError {
     /// The same edge twice.
     #[error("edge [{0}, {1}] is given twice")]
     Duplicate(usize, usize),
+    /// Erdos-Renyi with something that is no probability.
+    #[error("Erdos-Renyi graphs take an edge probability from 0 to 1, not {0}")]
+    EdgeProbability(f64),
+    /// Watts-Strogatz with something that is no probability.
+    #[error("Watts-Strogatz graphs take a rewiring probability from 0 to 1, not {0}")]
+    RewiringProbability(f64),
+    /// Watts-Strogatz with a ring that is impossible.
+    #[error(
+        "Watts-Strogatz graphs of {nodes} nodes take an even number of neighbours from 2 below {nodes}, not {neighbours}"
+    )]
+    Neighbours {
+        /// Neighbours of a node in the ring.
+        neighbours: usize,
+        /// Nodes of the graph.
+        nodes: usize,
+    },
+    /// Barabasi-Albert with no new node to link, or nothing to link it to.
+    #[error("Barabasi-Albert graphs of {nodes} nodes take from 1 to below {nodes} edges for a new node, not {edges}")]
+    NewEdges {
+        /// Edges that a new node brings.
+        edges: usize,
+        /// Nodes of the graph.
+        nodes: usize,
+    },
 }
 
 /// A directed acyclic graph on at most [`MAX_NODES`] nodes. Every edge goes from a lower to a higher node, so the
@@ -152,7 +176,7 @@ impl Dag {
 }
 
 /// The set bits of a word, ascending.
-fn bits(mut word: u128) -> impl Iterator<Item = usize> {
+pub(crate) fn bits(mut word: u128) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         (word != 0).then(|| {
             let lowest = word.trailing_zeros() as usize;
@@ -169,4 +193,79 @@ pub struct LabelledGraph {
     pub dag: Dag,
     /// One operator number a node; empty where the space has no operators.
     pub operators: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Dag, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_graph_of_128_nodes_holds_every_edge() {
+        let all: Vec<[usize; 2]> = (0..128).flat_map(|to| (0..to).map(move |from| [from, to])).collect();
+        let full = Dag::new(128, &all).unwrap();
+        assert_eq!(full.edge_count(), 128 * 127 / 2);
+        assert_eq!(full.depth(), 128);
+        assert_eq!((full.sources().collect(), full.sinks().collect()), (vec![0], vec![127]));
+        assert_eq!(full.predecessors(127).collect::<Vec<_>>(), (0..127).collect::<Vec<_>>());
+        assert_eq!(full.successors(0).collect::<Vec<_>>(), (1..128).collect::<Vec<_>>());
+        let empty = Dag::without_edges(128).unwrap();
+        assert_eq!((empty.edge_count(), empty.depth()), (0, 1));
+        assert_eq!((empty.sources().count(), empty.sinks().count()), (128, 128));
+        let last = Dag::new(128, &[[126, 127]]).unwrap();
+        assert!(last.has_edge(126, 127) && !last.has_edge(127, 126) && !last.has_edge(0, 127));
+    }
+
+    #[test]
+    fn wrong_graphs_are_refused_with_their_numbers() {
+        assert_eq!(Dag::new(0, &[]), Err(GraphError::Size(0)));
+        assert_eq!(Dag::new(129, &[]), Err(GraphError::Size(129)));
+        for [from, to] in [[1, 0], [1, 1], [0, 3], [7, 9], [usize::MAX, 0], [0, usize::MAX]] {
+            assert_eq!(Dag::new(3, &[[from, to]]), Err(GraphError::Edge { from, to, nodes: 3 }));
+        }
+        assert_eq!(Dag::new(3, &[[0, 2], [1, 2], [0, 2]]), Err(GraphError::Duplicate(0, 2)));
+    }
+
+    #[test]
+    fn the_exchange_form_is_strict() {
+        assert_eq!(read(r#"{"nodes":3,"edges":[[0,2]]}"#), Ok(Dag::new(3, &[[0, 2]]).unwrap()));
+        for (text, part) in [
+            (r#"{"nodes":3,"edges":[[0,2]],"depth":1}"#, "unknown field `depth`"),
+            (r#"{"nodes":3}"#, "missing field `edges`"),
+            (r#"{"nodes":3,"nodes":3,"edges":[]}"#, "duplicate field `nodes`"),
+            (r#"{"nodes":3,"edges":[[0,2,1]]}"#, "trailing characters"),
+            (r#"{"nodes":-3,"edges":[]}"#, "-3"),
+            (r#"{"nodes":99999999999,"edges":[]}"#, "not 99999999999"),
+            (r#"{"nodes":3,"edges":[[2,2]]}"#, "edge [2, 2]"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_queries_agree_with_the_edge_list(nodes in 1usize..=128, raw in prop::collection::vec((0usize..128, 0usize..128), 0..300)) {
+            let valid = raw.iter().filter(|(from, to)| from < to && *to < nodes).map(|&(from, to)| [from, to]);
+            let edges: Vec<[usize; 2]> = valid.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            let dag = Dag::new(nodes, &edges).unwrap();
+            prop_assert_eq!(dag.edges().collect::<Vec<_>>(), edges.clone());
+            prop_assert_eq!(dag.edge_count(), edges.len());
+            for node in 0..nodes {
+                let from: Vec<usize> = edges.iter().filter(|edge| edge[1] == node).map(|edge| edge[0]).collect();
+                let to: Vec<usize> = edges.iter().filter(|edge| edge[0] == node).map(|edge| edge[1]).collect();
+                prop_assert_eq!(dag.sources().any(|source| source == node), from.is_empty());
+                prop_assert_eq!(dag.sinks().any(|sink| sink == node), to.is_empty());
+                prop_assert_eq!(dag.in_degree(node), from.len());
+                prop_assert_eq!(dag.predecessors(node).collect::<Vec<_>>(), from);
+                prop_assert_eq!(dag.successors(node).collect::<Vec<_>>(), to);
+            }
+            let text = serde_json::to_string(&dag).unwrap();
+            prop_assert_eq!(read(&text), Ok(dag));
+        }
+    }
 }
