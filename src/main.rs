@@ -1,9 +1,7 @@
-use clap::Parser;
-#[derive(Parser)]
-struct P {
-    #[command(flatten)]
-    a: graphpnas_fast::cli::profile::ProfileArgs,
-}
-fn main() {
-    graphpnas_fast::cli::profile::run(&P::parse().a).unwrap()
+//! The binary: everything is in [`graphpnas_fast::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    graphpnas_fast::cli::main()
 }

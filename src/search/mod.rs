@@ -4,6 +4,7 @@
 //! [`Oracle`](crate::oracle::Oracle). It prints nothing: an [`Observer`] hears what happens. All that a later step
 //! depends on is read from the journal, so a resumed run repeats what an uninterrupted one does.
 
+mod adapters;
 mod error;
 mod evaluate;
 mod explore;
@@ -20,6 +21,7 @@ mod tests;
 #[cfg(test)]
 mod toys;
 
+pub use adapters::GeneratorProposer;
 pub use error::{BoxError, SearchError};
 pub use observer::{Event, Observer, Silent};
 pub use parts::{Draw, Proposer, SearchSpace};

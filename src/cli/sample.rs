@@ -1,0 +1,82 @@
+//! `sample`: draws from a run's generator.
+
+use super::exit::{CommandResult, End};
+use super::output::print;
+use super::run_directory::RunDirectory;
+use crate::generator::Generator;
+use crate::random::{Purpose, StreamKey};
+use crate::space::{Architecture, Space, space_of};
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Draws of one random stream; the next ones have a stream of their own, so that memory does not grow with -n.
+const CHUNK: usize = 256;
+
+/// Draw architectures from a run's generator, each with its log-probability
+#[derive(Args)]
+pub(super) struct SampleArguments {
+    /// Directory of the run
+    run: PathBuf,
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    number: u64,
+    /// Seed of the draws [default: the run's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// One draw.
+#[derive(Serialize)]
+struct Sample {
+    log_probability: f64,
+    /// The key that isomorphic architectures share.
+    key: String,
+    architecture: Architecture,
+}
+
+pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
+    let run = RunDirectory::open(&arguments.run)?;
+    let generator = run.generator()?;
+    let space = space_of(&run.record.config)?;
+    let seed = arguments.seed.unwrap_or(run.record.config.run.seed);
+    if !arguments.json {
+        print("log-probability\tarchitecture\n")?;
+    }
+    let mut left = arguments.number;
+    for chunk in 0.. {
+        let count = left.min(CHUNK as u64);
+        if count == 0 {
+            break;
+        }
+        let key = StreamKey { seed, purpose: Purpose::UserSample, candidate: 0, epoch: chunk };
+        let samples = draw(&generator, space.as_ref(), key, count as usize)
+            .with_context(|| format!("the generator of {} does not suit its space", run.path.display()))?;
+        let lines: Result<String, _> = samples.iter().map(|sample| line(sample, arguments.json)).collect();
+        print(&lines?)?;
+        left -= count;
+    }
+    Ok(End::Done)
+}
+
+fn draw(generator: &Generator, space: &dyn Space, key: StreamKey, count: usize) -> anyhow::Result<Vec<Sample>> {
+    let draws = generator.sample(&mut key.stream(), count);
+    let sample = |draw: crate::generator::Draw| {
+        let architecture = space.assemble(draw.components)?;
+        let key = space.key(&architecture)?.to_string();
+        Ok(Sample { log_probability: draw.log_probability, key, architecture })
+    };
+    draws.into_iter().map(sample).collect()
+}
+
+fn line(sample: &Sample, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string(sample)? + "\n");
+    }
+    Ok(format!("{:.6}\t{}\n", sample.log_probability, serde_json::to_string(&sample.architecture)?))
+}

@@ -1,0 +1,126 @@
+//! A stretch of a run, from its start or resumption to its end or interruption, and the files that it leaves.
+//!
+//! The journal alone decides what is left to do; every file is made from it, again and with the same bytes if need be. So
+//! a process may be killed between any two steps.
+
+use super::files;
+use super::progress::Progress;
+use super::run_directory::{GENERATOR_FILE, REPORT_FILE, read_weights};
+use super::training::{BEST, LongTraining, Network, write_architecture, write_onnx, write_weights};
+use super::workbench::Workbench;
+use crate::config::Config;
+use crate::net::{Plan, Weights};
+use crate::oracle::{TrainingOracle, lower};
+use crate::report::{MANIFEST_FILE_NAME, Manifest, html};
+use crate::search::{Ending, GeneratorProposer, Search, best};
+use crate::store::{CandidateRecord, FinalRecord, Journal, RunRecord};
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What a session works with.
+pub(super) struct Session<'a> {
+    pub config: &'a Config,
+    pub directory: &'a Path,
+    pub bench: &'a Workbench,
+    pub progress: &'a Progress,
+    pub stop: &'a AtomicBool,
+}
+
+impl Session<'_> {
+    /// Brings the run to its end. `false`: stopped before.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the run can be resumed.
+    pub fn run(&self, journal: &mut Journal) -> anyhow::Result<bool> {
+        let mut manifest = self.manifest();
+        let path = self.directory.join(MANIFEST_FILE_NAME);
+        manifest.write(&path)?;
+        let done = self.search_and_train(journal);
+        manifest.end_session();
+        manifest.write(&path)?;
+        if done.as_ref().is_ok_and(|&done| done) {
+            let page = html(&journal.record()?, &manifest);
+            files::write(&self.directory.join(REPORT_FILE), page.as_bytes())?;
+        }
+        done
+    }
+
+    /// The manifest of the earlier sessions, or a new one, with this session begun.
+    fn manifest(&self) -> Manifest {
+        match Manifest::read(&self.directory.join(MANIFEST_FILE_NAME)) {
+            Ok(mut manifest) => {
+                manifest.start_session();
+                manifest
+            }
+            // Killed before it was written, or lost since: it is no part of what decides results.
+            Err(_) => Manifest::new(self.config.clone(), self.bench.device_facts(), self.bench.data_facts()),
+        }
+    }
+
+    fn search_and_train(&self, journal: &mut Journal) -> anyhow::Result<bool> {
+        let Some(proposer) = self.search(journal)? else { return Ok(false) };
+        let generator = proposer.generator().context("the search ended without a generator")?;
+        files::write(&self.directory.join(GENERATOR_FILE), &generator.to_bytes()?)?;
+        let record = journal.record()?;
+        let best = best(&record.candidates).context("no candidate could be evaluated")?;
+        write_architecture(self.directory, &BEST, &best.architecture)?;
+        let plan = lower(&best.architecture, &self.config.space, &self.bench.dataset)?;
+        let Some(weights) = self.best_weights(journal, &record, best, &plan)? else { return Ok(false) };
+        write_onnx(self.directory, &BEST, &Network { plan: &plan, weights: &weights, bench: self.bench })?;
+        Ok(true)
+    }
+
+    /// The search to its end, and its fitted generator. `None`: stopped.
+    fn search(&self, journal: &mut Journal) -> anyhow::Result<Option<GeneratorProposer>> {
+        let bench = self.bench;
+        let oracle = TrainingOracle::new(self.config, Arc::clone(&bench.dataset), &bench.splits);
+        let mut proposer = GeneratorProposer::new(bench.space.as_ref(), self.config, bench.threads);
+        let mut search = Search {
+            space: &bench.space,
+            proposer: &mut proposer,
+            oracle: &oracle,
+            observer: self.progress,
+            threads: bench.threads,
+            stop: self.stop,
+        };
+        let ending = search.run(journal)?;
+        Ok((ending == Ending::Finished).then_some(proposer))
+    }
+
+    /// The best network's weights: those of the file in a finished run, else trained now. `None`: stopped.
+    fn best_weights(
+        &self,
+        journal: &mut Journal,
+        record: &RunRecord,
+        best: &CandidateRecord,
+        plan: &Plan,
+    ) -> anyhow::Result<Option<Weights>> {
+        let file = self.directory.join(BEST.weights);
+        if record.finished.is_some()
+            && let Ok(weights) = read_weights(&file, plan)
+        {
+            return Ok(Some(weights));
+        }
+        self.progress.training(&format!("candidate {}", best.number), self.config.retrain.epochs);
+        let training = LongTraining { config: self.config, bench: self.bench, plan, candidate: best.number };
+        let trained = training.run(&mut |report| self.progress.epoch(&report), self.stop).with_context(|| {
+            let directory = self.directory.display();
+            format!("the search is done, but not the long training (see `retrain {directory} --learning-rate RATE`)")
+        })?;
+        let Some(trained) = trained else { return Ok(None) };
+        // Before the journal's end: a finished run has its weights.
+        write_weights(self.directory, &BEST, &trained.weights)?;
+        if record.finished.is_none() {
+            journal.finish(&FinalRecord {
+                candidate: best.number,
+                training_losses: trained.losses,
+                validation_accuracy: None,
+                test_accuracy: trained.test_accuracy,
+                seconds: trained.seconds,
+            })?;
+        }
+        Ok(Some(trained.weights))
+    }
+}
