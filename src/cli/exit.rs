@@ -2,7 +2,10 @@
 
 use super::output::{self, ReaderGone};
 use crate::config::ConfigError;
+use crate::data::DataError;
+use crate::space::SpaceError;
 use clap::error::ErrorKind;
+use std::error::Error;
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -39,10 +42,17 @@ pub(super) fn code(result: CommandResult) -> ExitCode {
         Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             output::remark(&format!("error: {}", one_line(&error)));
-            let usage = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>());
-            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            if error.chain().any(is_usage) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether the user's arguments or configuration are at fault.
+fn is_usage(cause: &(dyn Error + 'static)) -> bool {
+    let data = cause.downcast_ref::<DataError>();
+    let split = matches!(data, Some(DataError::EmptyPart { .. } | DataError::NoTrainingImages { .. }));
+    let space = matches!(cause.downcast_ref::<SpaceError>(), Some(SpaceError::Stages(_) | SpaceError::Graph { .. }));
+    split || space || cause.is::<ConfigError>() || cause.is::<UsageError>()
 }
 
 /// Tells what clap says: help and version on the standard output, anything else as one line.

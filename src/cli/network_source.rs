@@ -1,5 +1,6 @@
 //! Which network a command is about: the run's best, or one that the user names.
 
+use super::exit::UsageError;
 use super::files;
 use super::run_directory::{RunDirectory, read_weights};
 use super::training::BEST;
@@ -47,7 +48,9 @@ impl ArchitectureChoice {
             return read_weights(path, plan);
         }
         if let Some(path) = &self.arch {
-            bail!("{}: a network of your own needs its weights, --weights FILE; `retrain` makes them", path.display());
+            let path = path.display();
+            let message = format!("--arch {path} has no weights; give them with --weights FILE (`retrain` makes them)");
+            return Err(UsageError(message).into());
         }
         run.require_finished("trained weights")?;
         let path = run.path.join(BEST.weights);

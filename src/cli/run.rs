@@ -92,7 +92,12 @@ pub(super) fn execute(arguments: &RunArguments) -> CommandResult {
 fn find(directory: &Path, config: &Config, resume: bool) -> anyhow::Result<Option<RunDirectory>> {
     let name = directory.display();
     match inspect(directory)? {
-        DirectoryState::Vacant => return Ok(None),
+        DirectoryState::Vacant => {
+            if resume {
+                remark(&format!("{name} holds no run yet; a new one begins"));
+            }
+            return Ok(None);
+        }
         DirectoryState::Occupied { example } => {
             bail!("{name} holds other files (such as `{example}`) and no run; name a new directory with --out")
         }

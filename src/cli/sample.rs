@@ -26,7 +26,7 @@ pub(super) struct SampleArguments {
     /// Seed of the draws [default: the run's]
     #[arg(long)]
     seed: Option<u64>,
-    /// A JSON object a line instead of a table
+    /// Print a JSON array, one object a line, instead of a table
     #[arg(long)]
     json: bool,
 }
@@ -45,9 +45,6 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
     let generator = run.generator()?;
     let space = space_of(&run.record.config)?;
     let seed = arguments.seed.unwrap_or(run.record.config.run.seed);
-    if !arguments.json {
-        print("log-probability\tarchitecture\n")?;
-    }
     let mut left = arguments.number;
     for chunk in 0.. {
         let count = left.min(CHUNK as u64);
@@ -57,9 +54,12 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
         let key = StreamKey { seed, purpose: Purpose::UserSample, candidate: 0, epoch: chunk };
         let samples = draw(&generator, space.as_ref(), key, count as usize)
             .with_context(|| format!("the generator of {} does not suit its space", run.path.display()))?;
-        let lines: Result<String, _> = samples.iter().map(|sample| line(sample, arguments.json)).collect();
-        print(&lines?)?;
+        let first = chunk == 0;
+        print(&if arguments.json { json_lines(&samples, first)? } else { table(&samples, first)? })?;
         left -= count;
+    }
+    if arguments.json {
+        print("\n]\n")?;
     }
     Ok(End::Done)
 }
@@ -74,9 +74,22 @@ fn draw(generator: &Generator, space: &dyn Space, key: StreamKey, count: usize) 
     draws.into_iter().map(sample).collect()
 }
 
-fn line(sample: &Sample, json: bool) -> anyhow::Result<String> {
-    if json {
-        return Ok(serde_json::to_string(sample)? + "\n");
+/// Elements of a JSON array, one a line; `first`: with its beginning.
+fn json_lines(samples: &[Sample], first: bool) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (index, sample) in samples.iter().enumerate() {
+        text.push_str(if first && index == 0 { "[\n" } else { ",\n" });
+        text.push_str(&serde_json::to_string(sample)?);
     }
-    Ok(format!("{:.6}\t{}\n", sample.log_probability, serde_json::to_string(&sample.architecture)?))
+    Ok(text)
+}
+
+/// Rows of a table, its columns divided by tabs; `first`: with its header.
+fn table(samples: &[Sample], first: bool) -> anyhow::Result<String> {
+    let mut text = String::from(if first { "log-probability\tarchitecture\n" } else { "" });
+    for sample in samples {
+        let architecture = serde_json::to_string(&sample.architecture)?;
+        text.push_str(&format!("{:.6}\t{architecture}\n", sample.log_probability));
+    }
+    Ok(text)
 }

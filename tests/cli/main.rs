@@ -1,0 +1,9 @@
+//! The command line as its users meet it: the real binary on small runs of synthetic images.
+
+mod bad_input;
+mod commands;
+mod interrupt;
+mod parsers;
+mod resume;
+mod support;
+mod whole_run;
