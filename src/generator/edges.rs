@@ -10,9 +10,11 @@
 
 use super::config::GranConfig;
 use super::parameters::Linear;
-use super::prefixes::PrefixBatch;
 use super::pass::{Backward, Context, Forward};
-use crate::device::cpu::matrix::{Matrix, Start, Vectorise, linear, linear_input_gradient, linear_weight_gradient, vectorise};
+use super::prefixes::PrefixBatch;
+use crate::device::cpu::matrix::{
+    Matrix, Start, Vectorise, linear, linear_input_gradient, linear_weight_gradient, vectorise,
+};
 
 /// Columns of the marks among the edge features.
 const MARKS: usize = 2;

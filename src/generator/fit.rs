@@ -65,15 +65,26 @@ impl Trainer {
         }
     }
 
-    /// Adds up the tasks in order and takes an optimiser step. Returns the minibatch's loss.
-    fn finish(&mut self) -> f64 {
+    /// Adds up the tasks' losses and gradients, in order.
+    fn reduce(&mut self) -> f64 {
         let Some((first, rest)) = self.tasks.split_first_mut() else { return 0.0 };
         for task in rest {
             first.gradient.iter_mut().zip(&task.gradient).for_each(|(sum, value)| *sum += value);
             first.loss += task.loss;
         }
-        self.adam.step(&mut self.gran.parameters, &first.gradient);
         first.loss
+    }
+
+    /// Gradient of the last minibatch's loss.
+    #[cfg(test)]
+    pub fn gradient(&self) -> &[f32] {
+        self.tasks.first().map_or(&[], |first| &first.gradient)
+    }
+
+    fn update(&mut self) {
+        if let Some(first) = self.tasks.first() {
+            self.adam.step(&mut self.gran.parameters, &first.gradient);
+        }
     }
 }
 
@@ -123,9 +134,9 @@ impl Task {
     }
 }
 
-/// One optimiser step of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
+/// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
 /// summed over the trainers. The result does not depend on the number of threads.
-pub(super) fn step<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
+pub(super) fn evaluate<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
 where
     I: Iterator<Item = Example<'a>> + Clone,
 {
@@ -137,7 +148,17 @@ where
         tasks.iter_mut().map(move |task| (gran, task))
     });
     share_out(threads, tasks, |(gran, task)| task.run(gran));
-    trainers.iter_mut().map(Trainer::finish).sum()
+    trainers.iter_mut().map(Trainer::reduce).sum()
+}
+
+/// [`evaluate`], then an optimiser step of every trainer.
+pub(super) fn step<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
+where
+    I: Iterator<Item = Example<'a>> + Clone,
+{
+    let loss = evaluate(trainers, threads, examples);
+    trainers.iter_mut().for_each(Trainer::update);
+    loss
 }
 
 /// Runs independent pieces of work on up to `threads` threads, this one included.

@@ -98,7 +98,13 @@ impl Gran {
 
     /// Adds to `gradient` that of `sum over prefixes of coefficients.row * log P(row) + coefficients.operator * log
     /// P(operator)`. The workspace must hold the forward pass of this batch, and is used up.
-    pub(super) fn backward(&self, batch: &PrefixBatch, given: &[(Target, Score)], workspace: &mut Workspace, gradient: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        batch: &PrefixBatch,
+        given: &[(Target, Score)],
+        workspace: &mut Workspace,
+        gradient: &mut [f32],
+    ) {
         self.heads_backward(batch, given, workspace, gradient);
         let Workspace { states, rounds, scratch, dstate, .. } = workspace;
         let mut pass = Backward { context: self.context(batch), gradient, scratch };
@@ -188,7 +194,13 @@ impl Gran {
     }
 
     /// Leaves the gradient of the last states in `workspace.dstate`.
-    fn heads_backward(&self, batch: &PrefixBatch, given: &[(Target, Score)], workspace: &mut Workspace, gradient: &mut [f32]) {
+    fn heads_backward(
+        &self,
+        batch: &PrefixBatch,
+        given: &[(Target, Score)],
+        workspace: &mut Workspace,
+        gradient: &mut [f32],
+    ) {
         self.output_gradients(batch, given, workspace);
         let Workspace { differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
         let Workspace { dstate, ddifferences, dnew_states, .. } = workspace;

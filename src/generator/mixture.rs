@@ -132,7 +132,6 @@ impl Operators {
     }
 }
 
-
 fn draw_index(log_probabilities: &[f64], stream: &mut Stream) -> usize {
     let mut rest: f64 = stream.random();
     for (index, log_probability) in log_probabilities.iter().enumerate() {

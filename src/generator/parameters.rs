@@ -120,15 +120,16 @@ impl Layout {
             let name = format!("rounds.{round}");
             Round {
                 message: add_pair(&mut tensors, &format!("{name}.message"), [edge, hidden, hidden]),
-                gate: config.attention.map(|wide| add_pair(&mut tensors, &format!("{name}.gate"), [edge, wide, hidden])),
+                gate: config
+                    .attention
+                    .map(|wide| add_pair(&mut tensors, &format!("{name}.gate"), [edge, wide, hidden])),
                 gru: add_gru(&mut tensors, &format!("{name}.gru"), hidden),
             }
         });
         let rounds = rounds.collect();
         let theta = add_head(&mut tensors, "theta", hidden, config.mixtures);
         let alpha = add_head(&mut tensors, "alpha", hidden, config.mixtures);
-        let operator =
-            (config.operators > 0).then(|| add_head(&mut tensors, "operator", hidden, config.operators));
+        let operator = (config.operators > 0).then(|| add_head(&mut tensors, "operator", hidden, config.operators));
         Layout { tensors, input, rounds, theta, alpha, operator }
     }
 

@@ -424,7 +424,12 @@ mod tests {
     }
 
     /// Compares with the product in f64; `left` and `right` give the elements of the two factors.
-    fn check(out: &Matrix, depth: usize, term: impl Fn(usize, usize, usize) -> f64, start: impl Fn(usize, usize) -> f64) {
+    fn check(
+        out: &Matrix,
+        depth: usize,
+        term: impl Fn(usize, usize, usize) -> f64,
+        start: impl Fn(usize, usize) -> f64,
+    ) {
         for row in 0..out.rows() {
             for col in 0..out.cols() {
                 let expected = start(row, col) + (0..depth).map(|k| term(row, col, k)).sum::<f64>();
@@ -489,8 +494,7 @@ mod tests {
         let panels = &mut Panels::default();
         linear(x.view(), w.view(), Start::Zero, &mut fast.view_mut(), panels);
         let out = &mut slow.view_mut();
-        let work =
-            Product::<false, true> { left: x.view(), right: w.view(), start: Start::Zero, out, panels };
+        let work = Product::<false, true> { left: x.view(), right: w.view(), start: Start::Zero, out, panels };
         work.run::<false>();
         for (a, b) in fast.data().iter().zip(slow.data()) {
             assert!((a - b).abs() <= 1e-5);
