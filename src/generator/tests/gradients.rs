@@ -216,14 +216,12 @@ fn end_to_end() {
     let rhos = [1.0, 0.4, -0.7, 0.0];
     for input in LAYOUTS {
         for attention in ATTENTIONS {
-            for operators in [0, 3] {
-                for loss in [LossScale::Mean, LossScale::Sum] {
-                    let mut gran = small(4, operators, attention, input);
-                    gran.config.loss = loss;
-                    let mut stream = stream(11);
-                    let graphs: Vec<_> = rhos.iter().map(|_| random_graph(4, operators, &mut stream)).collect();
-                    check_end_to_end(gran, &graphs, &rhos);
-                }
+            for (operators, loss) in [(0, LossScale::Sum), (3, LossScale::Mean)] {
+                let mut gran = small(4, operators, attention, input);
+                gran.config.loss = loss;
+                let mut stream = stream(11);
+                let graphs: Vec<_> = rhos.iter().map(|_| random_graph(4, operators, &mut stream)).collect();
+                check_end_to_end(gran, &graphs, &rhos);
             }
         }
     }
