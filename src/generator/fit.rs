@@ -22,7 +22,9 @@ pub(super) struct Example<'a> {
 pub(super) struct Trainer {
     pub gran: Gran,
     adam: Adam,
+    /// The first `active` belong to the minibatch; the others keep their memory for a larger one.
     tasks: Vec<Task>,
+    active: usize,
 }
 
 /// Some graphs of a minibatch: forward, loss, backward. Which graphs a task has depends on the configuration and the
@@ -45,7 +47,7 @@ struct Task {
 impl Trainer {
     pub fn new(gran: Gran, learning_rate: f64) -> Self {
         let adam = Adam::new(gran.parameters.len(), learning_rate);
-        Trainer { gran, adam, tasks: Vec::new() }
+        Trainer { gran, adam, tasks: Vec::new(), active: 0 }
     }
 
     /// Graphs of a task.
@@ -59,21 +61,33 @@ impl Trainer {
     fn prepare<'a>(&mut self, examples: impl Iterator<Item = Example<'a>> + Clone) {
         let size = self.task_graphs();
         let count = examples.clone().count();
-        self.tasks.resize_with(count.div_ceil(size), Task::default);
-        for (index, task) in self.tasks.iter_mut().enumerate() {
+        self.active = count.div_ceil(size);
+        self.tasks.resize_with(self.active.max(self.tasks.len()), Task::default);
+        for (index, task) in self.tasks[..self.active].iter_mut().enumerate() {
             task.prepare(&self.gran, examples.clone().skip(index * size).take(size), count);
         }
     }
 
-    /// Adds up the tasks in order and takes an optimiser step. Returns the minibatch's loss.
-    fn finish(&mut self) -> f64 {
-        let Some((first, rest)) = self.tasks.split_first_mut() else { return 0.0 };
+    /// Adds up the tasks' losses and gradients, in order.
+    fn reduce(&mut self) -> f64 {
+        let Some((first, rest)) = self.tasks[..self.active].split_first_mut() else { return 0.0 };
         for task in rest {
             first.gradient.iter_mut().zip(&task.gradient).for_each(|(sum, value)| *sum += value);
             first.loss += task.loss;
         }
-        self.adam.step(&mut self.gran.parameters, &first.gradient);
         first.loss
+    }
+
+    /// Gradient of the last minibatch's loss.
+    #[cfg(test)]
+    pub fn gradient(&self) -> &[f32] {
+        self.tasks.first().map_or(&[], |first| &first.gradient)
+    }
+
+    fn update(&mut self) {
+        if let Some(first) = self.tasks.first() {
+            self.adam.step(&mut self.gran.parameters, &first.gradient);
+        }
     }
 }
 
@@ -123,21 +137,31 @@ impl Task {
     }
 }
 
-/// One optimiser step of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
+/// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
 /// summed over the trainers. The result does not depend on the number of threads.
-pub(super) fn step<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
+pub(super) fn evaluate<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
 where
     I: Iterator<Item = Example<'a>> + Clone,
 {
     for (component, trainer) in trainers.iter_mut().enumerate() {
         trainer.prepare(examples(component));
     }
-    let tasks = trainers.iter_mut().flat_map(|Trainer { gran, tasks, .. }| {
+    let tasks = trainers.iter_mut().flat_map(|Trainer { gran, tasks, active, .. }| {
         let gran: &Gran = gran;
-        tasks.iter_mut().map(move |task| (gran, task))
+        tasks[..*active].iter_mut().map(move |task| (gran, task))
     });
     share_out(threads, tasks, |(gran, task)| task.run(gran));
-    trainers.iter_mut().map(Trainer::finish).sum()
+    trainers.iter_mut().map(Trainer::reduce).sum()
+}
+
+/// [`evaluate`], then an optimiser step of every trainer.
+pub(super) fn step<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
+where
+    I: Iterator<Item = Example<'a>> + Clone,
+{
+    let loss = evaluate(trainers, threads, examples);
+    trainers.iter_mut().for_each(Trainer::update);
+    loss
 }
 
 /// Runs independent pieces of work on up to `threads` threads, this one included.

@@ -9,6 +9,7 @@ mod activation;
 mod adam;
 mod checkpoint;
 mod config;
+mod cost;
 mod edges;
 mod error;
 mod fit;
@@ -26,6 +27,7 @@ mod sample;
 mod tests;
 
 pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
+pub use cost::Cost;
 pub use error::GeneratorError;
 pub use gran::Gran;
 pub use sample::Draw;
@@ -101,6 +103,11 @@ impl Generator {
         Ok(Generator { components: components.collect::<Result<_, _>>()? })
     }
 
+    /// A generator of architectures whose graphs these draw.
+    pub fn from_components(components: Vec<Gran>) -> Self {
+        Generator { components }
+    }
+
     /// The generators of the single graphs.
     pub fn components(&self) -> &[Gran] {
         &self.components
@@ -116,7 +123,7 @@ impl Generator {
     /// Returns `None`, with the parameters in between, when `stop` was set.
     ///
     /// # Errors
-    /// An empty step, graphs of another shape, a weight that is not finite, a loss that stops being finite.
+    /// A step of no architectures, graphs of another shape, a weight that is not finite, a loss that stops being finite.
     pub fn fit(
         &mut self,
         buffer: &[Vec<LabelledGraph>],

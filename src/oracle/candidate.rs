@@ -56,12 +56,7 @@ impl TrainingOracle {
     }
 
     /// Training losses and validation accuracy.
-    fn measure(
-        &self,
-        plan: &Plan,
-        candidate: u64,
-        stop: &AtomicBool,
-    ) -> Result<Option<(Vec<f64>, f64)>, OracleError> {
+    fn measure(&self, plan: &Plan, candidate: u64, stop: &AtomicBool) -> Result<Option<(Vec<f64>, f64)>, OracleError> {
         let training = Training {
             plan,
             settings: &self.settings,

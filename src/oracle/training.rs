@@ -93,7 +93,9 @@ impl Training<'_> {
         let mut mask = vec![0.0; batch * network.features()];
         for epoch in 0..self.settings.epochs {
             let start = Instant::now();
-            let Some(loss) = self.epoch(&mut network, (&mut buffers, &mut mask), (epoch, steps), stop)? else { return Ok(None) };
+            let Some(loss) = self.epoch(&mut network, (&mut buffers, &mut mask), (epoch, steps), stop)? else {
+                return Ok(None);
+            };
             losses.push(loss);
             let last = (epoch + 1) * steps - 1;
             epoch_done(EpochReport {

