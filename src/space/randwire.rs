@@ -138,6 +138,9 @@ mod tests {
             ws_neighbours: 4,
             er_probability: 0.2,
             ba_edges: 5,
+            sampling_rounds: 20,
+            sampling_growth: 5,
+            explorer_tries: 1000,
         }
     }
 
