@@ -49,19 +49,17 @@ impl Counts {
         self.best = self.best.into_iter().chain(accuracy).reduce(f64::max);
     }
 
-    /// For instance `best 84.31 %, 12.5 a minute, 1 min 2 s so far, about 3 min 1 s to go`. The rate is that of this
-    /// session, refits included.
-    fn state(&self) -> String {
+    /// For instance `best 84.31 %, 12.5 a minute, about 3 min 1 s to go`. The rate is that of this session, refits
+    /// included.
+    fn pace(&self) -> String {
         let best = self.best.map_or("none yet".into(), percent);
-        let elapsed = self.started.elapsed().as_secs_f64();
         let done = self.done.saturating_sub(self.before);
-        let so_far = format!("best {best}, {} so far", duration(elapsed));
         if done == 0 {
-            return so_far;
+            return format!("best {best}");
         }
-        let rate = done as f64 / elapsed.max(1e-9);
+        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let to_go = duration(self.budget.saturating_sub(self.done) as f64 / rate);
-        format!("best {best}, {:.1} a minute, {} so far, about {to_go} to go", 60.0 * rate, duration(elapsed))
+        format!("best {best}, {:.1} a minute, about {to_go} to go", 60.0 * rate)
     }
 }
 
@@ -77,7 +75,7 @@ impl Progress {
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // A template that indicatif does not take leaves its own.
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len}  {elapsed}  {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
@@ -149,7 +147,9 @@ fn lines(counts: &mut Counts, event: Event<'_>) {
             counts.count(record);
             let width = counts.budget.to_string().len();
             let (done, budget) = (counts.done, counts.budget);
-            remark(&format!("{done:>width$}/{budget}  {}  {}", result_text(record), counts.state()));
+            let elapsed = duration(counts.started.elapsed().as_secs_f64());
+            let (result, pace) = (result_text(record), counts.pace());
+            remark(&format!("{done:>width$}/{budget}  {elapsed}  {result}; {pace}"));
         }
         Event::RefitDone { .. } | Event::CandidateStarted { .. } => {}
     }
@@ -172,7 +172,7 @@ fn draw(bar: &ProgressBar, counts: &mut Counts, event: Event<'_>) {
     };
     bar.set_length(counts.budget as u64);
     bar.set_position(counts.done as u64);
-    bar.set_message(format!("{}; {phase}", counts.state()));
+    bar.set_message(format!("{}; {phase}", counts.pace()));
 }
 
 fn epochs_text(epochs: usize) -> String {

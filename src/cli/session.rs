@@ -39,12 +39,14 @@ impl Session<'_> {
         manifest.write(&path)?;
         let done = self.search_and_train(journal);
         manifest.end_session();
-        manifest.write(&path)?;
-        if done.as_ref().is_ok_and(|&done| done) {
+        let written = manifest.write(&path);
+        let done = done?;
+        written?;
+        if done {
             let page = html(&journal.record()?, &manifest);
             files::write(&self.directory.join(REPORT_FILE), page.as_bytes())?;
         }
-        done
+        Ok(done)
     }
 
     /// The manifest of the earlier sessions, or a new one, with this session begun.

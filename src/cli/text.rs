@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!(percent(0.84312), "84.31 %");
-        assert_eq!(duration(3.14), "3.1 s");
+        assert_eq!(duration(3.12), "3.1 s");
         assert_eq!(duration(9.97), "10 s");
         assert_eq!(duration(59.7), "1 min 0 s");
         assert_eq!(duration(252.4), "4 min 12 s");

@@ -94,3 +94,47 @@ impl Proposer for GeneratorProposer {
         draws.map(|draw| Draw { components: draw.components, log_probability: draw.log_probability }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, StreamKey};
+    use crate::space::space_of;
+
+    const SMALL: &str = "[space]\nnodes = 5\nstages = 2\n[generator]\nhidden = 8\nlayers = 1\nmixtures = 2\nepochs = 3";
+
+    fn stream() -> Stream {
+        StreamKey { seed: 1, purpose: Purpose::Sample, candidate: 0, epoch: 0 }.stream()
+    }
+
+    #[test]
+    fn a_fit_depends_on_the_buffer_and_the_iteration_only() {
+        let config = Config::from_toml(SMALL, &[]).unwrap();
+        let space = space_of(&config).unwrap();
+        let stop = AtomicBool::new(false);
+        let mut explorer = stream();
+        let buffer: Vec<Vec<LabelledGraph>> = (0..3)
+            .map(|_| SearchSpace::explore(&space, &mut explorer, ClassicalKind::Er).unwrap())
+            .map(|architecture| SearchSpace::disassemble(&space, &architecture).unwrap())
+            .collect();
+        let weights = [1.0, 0.6, 0.3];
+        let mut first = GeneratorProposer::new(space.as_ref(), &config, 1);
+        let mut second = GeneratorProposer::new(space.as_ref(), &config, 2);
+        assert!(first.generator().is_none() && first.sample(&mut stream(), 4).is_empty());
+        // The second one's earlier fit leaves no trace.
+        second.refit(&buffer[..2], &weights[..2], 1, &stop).unwrap();
+        let before = second.sample(&mut stream(), 4);
+        let losses = first.refit(&buffer, &weights, 2, &stop).unwrap().unwrap();
+        assert_eq!(second.refit(&buffer, &weights, 2, &stop).unwrap().unwrap(), losses);
+        assert_eq!(losses.len(), 3);
+        let draws = first.sample(&mut stream(), 4);
+        assert_eq!(second.sample(&mut stream(), 4), draws);
+        assert_ne!(before, draws);
+        for draw in draws {
+            let architecture = SearchSpace::assemble(&space, draw.components.clone()).unwrap();
+            assert_eq!(SearchSpace::disassemble(&space, &architecture).unwrap(), draw.components);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(first.refit(&buffer, &weights, 3, &stop).unwrap(), None);
+    }
+}

@@ -134,16 +134,18 @@ fn data_files() {
         write(&place, &format!("{folder}.toml"), text);
     }
     write(&place, "file.toml", TINY.replace("\"synthetic\"", "\"fashion-mnist\"\npath = \"/absent\""));
-    write(&place, "junk/train-labels-idx1-ubyte", "not an IDX file at all");
-    write(&place, "gzip/train-labels-idx1-ubyte.gz", b"\x1f\x8b\x08\0\0\0\0\0not deflated");
-    let header = [[0, 0, 8, 1], 60_000u32.to_be_bytes()].concat();
-    write(&place, "short/train-labels-idx1-ubyte", header);
+    write(&place, "junk/train-images-idx3-ubyte", "not an IDX file at all");
+    write(&place, "gzip/train-images-idx3-ubyte.gz", b"\x1f\x8b\x08\0\0\0\0\0not deflated");
+    let header = [[0, 0, 8, 3], 60_000u32.to_be_bytes(), 28u32.to_be_bytes(), 28u32.to_be_bytes()].concat();
+    write(&place, "short/train-images-idx3-ubyte", header);
+    // The images are looked at first, but both files must be there.
+    ["junk", "gzip", "short"].iter().for_each(|folder| write(&place, &format!("{folder}/train-labels-idx1-ubyte"), ""));
     let cases: &[Case] = &[
-        (FAILED, "run {}file.toml --out {}none", &["/absent", "train-labels-idx1-ubyte"]),
-        (FAILED, "run {}empty.toml --out {}none", &["{}empty", "train-labels-idx1-ubyte"]),
-        (FAILED, "run {}junk.toml --out {}none", &["{}junk/train-labels-idx1-ubyte", "IDX"]),
-        (FAILED, "run {}gzip.toml --out {}none", &["{}gzip/train-labels-idx1-ubyte.gz", "gzip"]),
-        (FAILED, "run {}short.toml --out {}none", &["{}short/train-labels-idx1-ubyte", "truncated"]),
+        (FAILED, "run {}file.toml --out {}none", &["/absent", "train-images-idx3-ubyte"]),
+        (FAILED, "run {}empty.toml --out {}none", &["{}empty", "train-images-idx3-ubyte"]),
+        (FAILED, "run {}junk.toml --out {}none", &["{}junk/train-images-idx3-ubyte", "IDX"]),
+        (FAILED, "run {}gzip.toml --out {}none", &["{}gzip/train-images-idx3-ubyte.gz", "gzip"]),
+        (FAILED, "run {}short.toml --out {}none", &["{}short/train-images-idx3-ubyte", "truncated"]),
     ];
     cases.iter().for_each(|case| check(&place, case));
     assert!(!place.path("none").exists(), "a refused run left a directory");
@@ -219,7 +221,7 @@ fn run_directories() {
         (FAILED, "score {}other-generator {run}/best.json", &["{}other-generator does not suit its space", "draws 6"]),
         (FAILED, "eval {}no-weights --split test", &["{}no-weights/best.safetensors is missing", "--resume"]),
         (FAILED, "eval {}junk-weights --split test", &["{}junk-weights/best.safetensors", "safetensors file"]),
-        (FAILED, "eval {}other-weights --split test", &["{}other-weights/best.safetensors", "another architecture"]),
+        (FAILED, "eval {}other-weights --split test", &["{}other-weights/best.safetensors: tensor `", "this network"]),
         (FAILED, "report {}no-manifest", &["{}no-manifest/manifest.json is missing"]),
         (FAILED, "report {}junk-manifest", &["{}junk-manifest/manifest.json", "integer `1`"]),
     ];

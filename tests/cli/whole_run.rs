@@ -41,7 +41,11 @@ fn a_run_leaves_every_file_and_says_what_it_came_to() {
     assert!(manifest.sessions.len() == 1 && manifest.sessions[0].ended.is_some());
     assert!(String::from_utf8(bytes(&run, "report.html")).unwrap().contains("tiny"));
     // One line a candidate, with number and total.
-    let lines = said.stderr.lines().filter(|line| line.contains("/10  candidate ") && line.contains(" so far")).count();
+    let lines = said
+        .stderr
+        .lines()
+        .filter(|line| line.contains("/10  ") && line.contains("  candidate ") && line.contains(" a minute, about "))
+        .count();
     assert_eq!(lines, 10, "{}", said.stderr);
 }
 
