@@ -1,12 +1,13 @@
 //! Every gradient of a training step against central differences of the f64 reference, element by element.
 
 use graphpnas_fast::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
-use graphpnas_fast::device::reference::{Reference, ReferenceBatch};
+use graphpnas_fast::device::reference::{Reference, ReferenceBatch, Rounding};
 use graphpnas_fast::graph::Dag;
 use graphpnas_fast::net::{ImageShape, ParameterId, Plan, RandWireShape, Role, Tensor, Weights, randwire};
 use graphpnas_fast::random::{Purpose, StreamKey};
-use proptest::prelude::*;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed, TestRunner};
 use rand::RngExt;
+use std::cell::Cell;
 
 /// A network, its weights, a batch and a dropout mask, all from one seed.
 struct Case {
@@ -63,31 +64,100 @@ impl Case {
     }
 
     /// Compares loss and gradients of a training step with the reference's. `stride` thins out the elements compared.
-    fn check_gradients(&self, set: InstructionSet, stride: usize) {
+    fn check_gradients(&self, set: InstructionSet, stride: usize) -> Tally {
         let mut network = self.network(1, set);
         let result = network.train(self.batch(), self.step());
         let mut reference = Reference::new(&self.plan, &self.weights);
         let batch = self.reference(true);
         let loss = reference.loss(batch);
-        assert!((result.loss - loss).abs() <= 1e-5 * loss.abs().max(1.0), "{set}: loss {} not {loss}", result.loss);
-        let gradients = network.gradients();
-        for (number, (parameter, gradient)) in self.plan.parameters.iter().zip(&gradients.tensors).enumerate() {
+        let bound = 1e-5 * loss.abs().max(1.0);
+        let agrees = self.agreement(result.loss, loss, bound, |reference| reference.loss(batch));
+        assert!(agrees.is_some(), "{set}: loss {}, not {loss}", result.loss);
+        let mut tally = Tally::default();
+        for (number, (parameter, gradient)) in self.plan.parameters.iter().zip(&network.gradients().tensors).enumerate()
+        {
             if !parameter.role.trained() {
                 continue;
             }
             let id = ParameterId(number);
             let scale = gradient.data.iter().fold(0f32, |m, g| m.max(g.abs()));
+            let bound = 2e-4 * f64::from(scale).max(0.02);
             for element in (0..gradient.data.len()).step_by(stride) {
+                tally.elements += 1;
                 let (want, other) = difference(&mut reference, id, element, batch);
                 // Two step sizes that disagree straddle a ReLU's kink: the derivative is not defined there.
                 if (want - other).abs() > 1e-4 * (1.0 + want.abs()) {
+                    tally.kinks += 1;
                     continue;
                 }
                 let got = f64::from(gradient.data[element]);
-                let bound = 2e-4 * f64::from(scale).max(0.02);
-                assert!((got - want).abs() <= bound, "{set}: {}[{element}]: {got}, not {want}", parameter.name);
+                let slope = |reference: &mut Reference| difference(reference, id, element, batch).0;
+                match self.agreement(got, want, bound, slope) {
+                    Some(Conditioning::Good) => {}
+                    Some(Conditioning::Bad) => tally.badly_conditioned += 1,
+                    None => panic!("{set}: {}[{element}]: {got}, not {want}", parameter.name),
+                }
             }
         }
+        tally
+    }
+
+    /// Whether a number of the device is within `bound` of the reference's or, if not, within what the reference's
+    /// own answer moves by when what the device rounds is rounded: batch norm over a few nearly equal numbers multiplies
+    /// rounding by thousands. None if neither.
+    fn agreement(
+        &self,
+        got: f64,
+        want: f64,
+        bound: f64,
+        answer: impl Fn(&mut Reference) -> f64,
+    ) -> Option<Conditioning> {
+        let error = (got - want).abs();
+        if error <= bound {
+            return Some(Conditioning::Good);
+        }
+        let change = |seed| {
+            let rounding = Rounding { unit: f64::from(f32::EPSILON), seed };
+            (answer(&mut Reference::rounded(&self.plan, &self.weights, rounding)) - want).abs()
+        };
+        let changes = (0..4).map(change).fold(0.0, f64::max);
+        (error <= bound + ROUNDINGS * changes).then_some(Conditioning::Bad)
+    }
+}
+
+/// Roundings in one direction that a sum is granted. The largest share seen, in 1200 random networks, was 1.5.
+const ROUNDINGS: f64 = 4.0;
+
+/// How an agreement was found.
+enum Conditioning {
+    /// Within the plain bound.
+    Good,
+    /// Beyond it, but as close as f32 can come.
+    Bad,
+}
+
+/// What became of a comparison's elements.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    elements: usize,
+    /// Not compared: the derivative is not defined.
+    kinks: usize,
+    /// Compared with the wider bound.
+    badly_conditioned: usize,
+}
+
+impl Tally {
+    /// Asserts that nearly all elements were compared, and at most this share of them with the wider bound.
+    fn assert_badly_conditioned_at_most(self, share: f64) {
+        let count = self.elements as f64;
+        assert!(self.elements > 0 && self.kinks as f64 <= 0.01 * count, "{self:?}");
+        assert!(self.badly_conditioned as f64 <= share * count, "{self:?}");
+    }
+
+    fn add(&mut self, other: Tally) {
+        self.elements += other.elements;
+        self.kinks += other.kinks;
+        self.badly_conditioned += other.badly_conditioned;
     }
 }
 
@@ -127,7 +197,7 @@ fn gradients_agree_with_central_differences() {
     let deep = dag(4, &[[0, 1], [1, 2], [0, 2]]);
     let case = Case::new(&[wide, deep], &shape((7, 5), 10, &[2, 2]), 3, 1);
     for set in [InstructionSet::best(), InstructionSet::Portable16] {
-        case.check_gradients(set, 1);
+        case.check_gradients(set, 1).assert_badly_conditioned_at_most(0.0);
     }
 }
 
@@ -136,7 +206,7 @@ fn gradients_agree_across_groups_and_partial_tiles() {
     let chain = dag(3, &[[0, 1], [1, 2]]);
     let fork = dag(3, &[[0, 2]]);
     let case = Case::new(&[chain, fork], &shape((4, 4), 6, &[1, 2]), 37, 2);
-    case.check_gradients(InstructionSet::best(), 7);
+    case.check_gradients(InstructionSet::best(), 7).assert_badly_conditioned_at_most(0.0);
 }
 
 #[test]
@@ -176,28 +246,54 @@ fn weights_survive_the_device_bit_for_bit() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn gradients_are_as_close_as_f32_allows_where_batch_norm_is_nearly_singular() {
+    let mut total = Tally::default();
+    for seed in 0..40 {
+        // Two or three numbers a channel, now and then nearly equal.
+        let chain = dag(3, &[[0, 1], [1, 2]]);
+        let case = Case::new(&[chain], &shape((1, 1), 9, &[1]), 2 + seed as usize % 2, seed);
+        total.add(case.check_gradients(InstructionSet::best(), 5));
+    }
+    total.assert_badly_conditioned_at_most(0.02);
+}
 
-    #[test]
-    fn gradients_agree_on_random_networks(
-        seed in 0u64..1000, nodes in 1usize..6, density in 0.0f64..1.0, height in 1usize..9, width in 1usize..9,
-        channels in 2usize..20, images in 2usize..6, stride in 1usize..3,
-    ) {
-        let mut stream = StreamKey { seed, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream();
-        let mut random_dag = || {
-            let mut graph = Dag::without_edges(nodes).unwrap();
-            for to in 1..nodes {
-                for from in 0..to {
-                    if stream.random_bool(density) {
-                        graph.add_edge(from, to);
-                    }
+/// Both stages' wiring from one seed.
+fn random_stages(seed: u64, nodes: usize, density: f64) -> [Dag; 2] {
+    let mut stream = StreamKey { seed, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream();
+    std::array::from_fn(|_| {
+        let mut graph = Dag::without_edges(nodes).unwrap();
+        for to in 1..nodes {
+            for from in 0..to {
+                if stream.random_bool(density) {
+                    graph.add_edge(from, to);
                 }
             }
-            graph
-        };
-        let stages = [random_dag(), random_dag()];
-        let case = Case::new(&stages, &shape((height, width), channels, &[stride, 2]), images, seed);
-        case.check_gradients(InstructionSet::best(), 13);
-    }
+        }
+        graph
+    })
+}
+
+#[test]
+fn gradients_agree_on_random_networks() {
+    let config = ProptestConfig {
+        cases: 24,
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let graphs = (0u64..1000, 1usize..6, 0.0f64..1.0);
+    let shapes = (1usize..9, 1usize..9, 2usize..20, 2usize..6, 1usize..3);
+    let total = Cell::new(Tally::default());
+    let outcome = TestRunner::new(config).run(&(graphs, shapes), |(graphs, shapes)| {
+        let ((seed, nodes, density), (height, width, channels, images, stride)) = (graphs, shapes);
+        let shape = shape((height, width), channels, &[stride, 2]);
+        let case = Case::new(&random_stages(seed, nodes, density), &shape, images, seed);
+        let mut sum = total.get();
+        sum.add(case.check_gradients(InstructionSet::best(), 13));
+        total.set(sum);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    total.get().assert_badly_conditioned_at_most(0.02);
 }

@@ -1,6 +1,8 @@
 //! What a plan means, in f64 and without any cleverness: the yardstick of every device.
 
 use crate::net::{BatchNorm, Op, OpKind, ParameterId, Plan, ValueShape, Weighting, Weights};
+use crate::random::{Purpose, StreamKey};
+use rand::RngExt;
 
 /// PyTorch's default.
 const EPSILON: f64 = 1e-5;
@@ -31,13 +33,45 @@ pub struct ReferenceBatch<'a> {
 pub struct Reference<'a> {
     plan: &'a Plan,
     tensors: Vec<Vec<f64>>,
+    rounding: Option<Rounding>,
+}
+
+/// What devices round that a derivative's conditioning depends on. They take a batch's variance from sums in f32 as
+/// `mean(x^2) - mean(x)^2`, so that it is off by a share of the mean square, however small it is itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounding {
+    /// Relative error of weights and of mean squares.
+    pub unit: f64,
+    /// Decides all signs.
+    pub seed: u64,
+}
+
+impl Rounding {
+    /// The error of number `index` of tensor `tensor`: `unit` up or down.
+    fn of(self, tensor: usize, index: usize) -> f64 {
+        let mut stream =
+            StreamKey { seed: self.seed, purpose: Purpose::Synthetic, candidate: tensor as u64, epoch: index as u64 }
+                .stream();
+        if stream.random() { self.unit } else { -self.unit }
+    }
 }
 
 impl<'a> Reference<'a> {
     /// A network with these weights, which fit the plan.
     pub fn new(plan: &'a Plan, weights: &Weights) -> Self {
         let tensors = weights.tensors.iter().map(|t| t.data.iter().map(|&v| f64::from(v)).collect()).collect();
-        Reference { plan, tensors }
+        Reference { plan, tensors, rounding: None }
+    }
+
+    /// The same network with every weight and every batch's mean square rounded: results and derivatives that this
+    /// changes much are badly conditioned.
+    pub fn rounded(plan: &'a Plan, weights: &Weights, rounding: Rounding) -> Self {
+        let mut reference = Reference::new(plan, weights);
+        for (number, tensor) in reference.tensors.iter_mut().enumerate() {
+            tensor.iter_mut().enumerate().for_each(|(index, value)| *value *= 1.0 + rounding.of(number, index));
+        }
+        reference.rounding = Some(rounding);
+        reference
     }
 
     /// The elements of one tensor, to be changed at will.
@@ -137,7 +171,9 @@ impl<'a> Reference<'a> {
             let count = (images * pixels) as f64;
             let (mean, variance) = if training {
                 let mean = indices().map(|i| raw[i]).sum::<f64>() / count;
-                (mean, indices().map(|i| (raw[i] - mean).powi(2)).sum::<f64>() / count)
+                let variance = indices().map(|i| (raw[i] - mean).powi(2)).sum::<f64>() / count;
+                let error = self.rounding.map_or(0.0, |rounding| rounding.of(norm.running_variance.0, channel));
+                (mean, (variance + error * (variance + mean * mean)).max(0.0))
             } else {
                 (self.tensors[norm.running_mean.0][channel], self.tensors[norm.running_variance.0][channel])
             };
