@@ -1,6 +1,7 @@
 //! `profile`: how fast this machine trains or evaluates an exactly specified network, and whether it computes the right
 //! numbers.
 
+use super::output::print;
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step, fma_peak};
 use crate::net::Workload;
 use anyhow::{Context, Result, ensure};
@@ -82,23 +83,23 @@ struct Check {
 /// Runs the subcommand.
 pub fn run(args: &ProfileArgs) -> Result<()> {
     let path = args.workload.display();
-    let text = std::fs::read_to_string(&args.workload).with_context(|| format!("cannot read {path}"))?;
-    let workload = Workload::from_json(&text).with_context(|| path.to_string())?;
+    let json = std::fs::read_to_string(&args.workload).with_context(|| format!("cannot read {path}"))?;
+    let workload = Workload::from_json(&json).with_context(|| path.to_string())?;
     let threads = match args.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     if args.check {
-        println!("{}", serde_json::to_string(&check(&workload, threads))?);
-        return Ok(());
+        return print(&json_line(&check(&workload, threads))?);
     }
     ensure!(args.steps != Some(0), "--steps 0 measures nothing: it is at least 1");
     let profile = measure(&workload, args, threads);
-    match args.json {
-        true => println!("{}", serde_json::to_string(&profile)?),
-        false => print(&profile),
-    }
-    Ok(())
+    print(&if args.json { json_line(&profile)? } else { text(&profile) })
+}
+
+/// JSON in one line, so that the lines of several profiles make a table.
+fn json_line<T: Serialize>(value: &T) -> Result<String> {
+    Ok(serde_json::to_string(value).context("cannot be written as JSON")? + "\n")
 }
 
 /// The step of the reference table.
@@ -220,25 +221,26 @@ impl Runner {
     }
 }
 
-fn print(profile: &Profile) {
+fn text(profile: &Profile) -> String {
     let Profile { workload, batch, threads, candidates, instruction_set, .. } = profile;
     let doing = if profile.mode == ProfileMode::Train { "training" } else { "evaluation" };
-    println!("{workload}, {doing}, batch {batch}, {candidates} at once, {threads} threads, {instruction_set}");
-    println!(
-        "  {:.0} images/s (median of {REPEATS}; {:.0} to {:.0})",
-        profile.images_per_s, profile.images_per_s_min, profile.images_per_s_max
-    );
-    println!("  {:.2} M multiply-adds per image forward", profile.multiply_adds_per_image as f64 / 1e6);
-    println!(
-        "  {:.1} GFLOP/s, {:.0} % of the {:.0} measured out of registers",
-        profile.gflop_per_s,
-        profile.share_of_peak * 100.0,
-        profile.fma_peak_gflop_per_s
-    );
-    println!("  first step after {:.3} s", profile.first_step_s);
-    if let Some(memory) = profile.peak_memory_mb {
-        println!("  peak memory {memory:.0} MB");
-    }
+    let mut lines = vec![
+        format!("{workload}, {doing}, batch {batch}, {candidates} at once, {threads} threads, {instruction_set}"),
+        format!(
+            "  {:.0} images/s (median of {REPEATS}; {:.0} to {:.0})",
+            profile.images_per_s, profile.images_per_s_min, profile.images_per_s_max
+        ),
+        format!("  {:.2} M multiply-adds per image forward", profile.multiply_adds_per_image as f64 / 1e6),
+        format!(
+            "  {:.1} GFLOP/s, {:.0} % of the {:.0} measured out of registers",
+            profile.gflop_per_s,
+            profile.share_of_peak * 100.0,
+            profile.fma_peak_gflop_per_s
+        ),
+        format!("  first step after {:.3} s", profile.first_step_s),
+    ];
+    lines.extend(profile.peak_memory_mb.map(|memory| format!("  peak memory {memory:.0} MB")));
+    lines.join("\n") + "\n"
 }
 
 /// Peak resident memory of this process, where the system tells.

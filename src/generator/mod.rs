@@ -35,18 +35,10 @@ pub use sample::Draw;
 use crate::config::GeneratorConfig;
 use crate::graph::LabelledGraph;
 use crate::random::{Purpose, StreamKey};
+use crate::space::ComponentShape;
 use fit::{Example, Trainer};
 use rand::seq::SliceRandom;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The size of one graph of an architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ComponentShape {
-    /// Number of nodes.
-    pub nodes: usize,
-    /// Operators a node chooses from; 0: nodes have none.
-    pub operators: usize,
-}
 
 /// A distribution over architectures of one or several graphs, drawn independently of each other.
 #[derive(Clone, Debug)]

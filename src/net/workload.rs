@@ -25,6 +25,9 @@ pub enum WorkloadError {
         /// Greatest value.
         high: usize,
     },
+    /// A dropout that is no probability, or drops everything.
+    #[error("dropout = {0:?} is not at least 0 and below 1")]
+    Dropout(f64),
     /// Not one stride a stage.
     #[error("{stages} stages but {strides} stage_strides")]
     Strides {
@@ -96,7 +99,9 @@ impl Workload {
         for &stride in &file.stage_strides {
             check("stage stride", stride, 1, 2)?;
         }
-        check("dropout in percent", (file.dropout * 100.0) as usize, 0, 99)?;
+        if !(0.0..1.0).contains(&file.dropout) {
+            return Err(WorkloadError::Dropout(file.dropout));
+        }
         let side = file.image.size;
         let shape = RandWireShape {
             image: ImageShape { channels: file.image.channels, height: side, width: side },
@@ -164,4 +169,29 @@ fn uniform(stream: u64, k: u64) -> f64 {
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ z >> 31) >> 40) as f64 / f64::from(1u32 << 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_dropout(dropout: &str) -> Result<Workload, WorkloadError> {
+        let stage = r#"{"nodes": 2, "edges": [[0, 1]]}"#;
+        Workload::from_json(&format!(
+            r#"{{"name": "w", "what": "x", "image": {{"channels": 1, "size": 4}}, "channels": 4, "stem_stride": 1,
+                "stage_strides": [2], "head": 8, "classes": 3, "batch": 4, "dropout": {dropout}, "stages": [{stage}]}}"#
+        ))
+    }
+
+    #[test]
+    fn dropout_is_a_probability_below_one() {
+        for (text, value) in [("0", 0.0), ("0.25", 0.25), ("0.999", 0.999)] {
+            assert_eq!(with_dropout(text).unwrap().dropout, value);
+        }
+        for text in ["-0.001", "-5.0", "1.0", "1.005", "1e300"] {
+            let error = with_dropout(text).unwrap_err().to_string();
+            assert_eq!(error, format!("dropout = {text} is not at least 0 and below 1"));
+        }
+        assert!(matches!(with_dropout("NaN"), Err(WorkloadError::Json(_))));
+    }
 }

@@ -2,10 +2,10 @@
 
 use super::{BoxError, Draw, Proposer, SearchSpace};
 use crate::config::{ClassicalKind, Config, GeneratorConfig};
-use crate::generator::{ComponentShape, FitSettings, Generator, GeneratorError};
+use crate::generator::{FitSettings, Generator, GeneratorError};
 use crate::graph::LabelledGraph;
 use crate::random::Stream;
-use crate::space::{Architecture, Space};
+use crate::space::{Architecture, ComponentShape, Space};
 use std::sync::atomic::AtomicBool;
 
 impl SearchSpace for Box<dyn Space> {
@@ -38,10 +38,8 @@ pub struct GeneratorProposer {
 impl GeneratorProposer {
     /// The configuration's generator for the graphs of this space. `threads` change no result.
     pub fn new(space: &dyn Space, config: &Config, threads: usize) -> Self {
-        let shape =
-            |shape: crate::space::ComponentShape| ComponentShape { nodes: shape.nodes, operators: shape.operators };
         GeneratorProposer {
-            shapes: space.components().into_iter().map(shape).collect(),
+            shapes: space.components(),
             config: config.generator.clone(),
             seed: config.run.seed,
             threads,

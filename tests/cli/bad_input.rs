@@ -243,6 +243,12 @@ fn architectures_and_other_files() {
         ("member.json", br#"{"space": "randwire", "stages": [], "ops": []}"#),
         ("cut.json", br#"{"space": "randwire", "stages": [{"nodes": 5,"#),
         ("workload.json", br#"{"name": "w"}"#),
+        (
+            "dropout.json",
+            br#"{"name": "w", "what": "", "image": {"channels": 1, "size": 4}, "channels": 4, "stem_stride": 1,
+                "stage_strides": [2], "head": 8, "classes": 3, "batch": 4, "dropout": -0.5,
+                "stages": [{"nodes": 2, "edges": [[0, 1]]}]}"#,
+        ),
     ];
     texts.iter().for_each(|(name, text)| write(&place, name, text));
     let cases: &[Case] = &[
@@ -266,6 +272,7 @@ fn architectures_and_other_files() {
         (FAILED, "init randwire --out {}tiny.toml", &["{}tiny.toml", "exists"]),
         (FAILED, "profile {}absent.json", &["{}absent.json", "No such file"]),
         (FAILED, "profile {}workload.json", &["{}workload.json", "missing field"]),
+        (FAILED, "profile {}dropout.json", &["{}dropout.json", "dropout = -0.5", "below 1"]),
     ];
     cases.iter().for_each(|case| check(&place, case));
     assert!(!place.path("x").exists());

@@ -162,3 +162,15 @@ fn a_reader_that_leaves_early_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn profile_does_not_mind_a_closed_output() {
+    let workload = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/workloads/W1.json");
+    for more in [&["--check"][..], &["--steps", "1"], &["--steps", "1", "--json"]] {
+        let mut child = command(&[&["profile", workload, "--threads", "1"], more].concat()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{more:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{more:?}");
+    }
+}

@@ -2,8 +2,9 @@
 
 use super::{random_graph, stream};
 use crate::config::{GeneratorConfig, GeneratorKind};
-use crate::generator::{ComponentShape, FitSettings, Generator, GeneratorError};
+use crate::generator::{FitSettings, Generator, GeneratorError};
 use crate::graph::LabelledGraph;
+use crate::space::ComponentShape;
 use std::sync::atomic::AtomicBool;
 
 const SHAPES: [ComponentShape; 2] =
