@@ -6,6 +6,7 @@
 mod interpreter;
 mod network;
 mod reference;
+mod run;
 
 use graphpnas_fast::net::{Plan, WeightsError};
 use graphpnas_fast::random::{Purpose, StreamKey};
