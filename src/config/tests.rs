@@ -269,3 +269,9 @@ proptest! {
         let _ = parse(&String::from_utf8_lossy(&bytes));
     }
 }
+
+#[test]
+fn the_readme_holds_the_reference_of_the_keys() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&reference()), "README.md: put the text of config::reference() under its heading");
+}
