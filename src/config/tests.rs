@@ -54,7 +54,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[space]\nstem_stride = 3", &["space.stem_stride = 3", "1 to 2"]),
     ("[space]\nhead = []", &["space.head = []"]),
     ("[generator]\nkind = \"lstm2\"", &["generator.kind", "\"gran\""]),
-    ("[generator]\nhidden = 14", &["generator.hidden = 14", "15"]),
+    ("[generator]\nhidden = 10", &["generator.hidden = 10", "11"]),
     ("[generator]\nlayers = 0", &["generator.layers = 0"]),
     ("[generator]\nmixtures = 0", &["generator.mixtures = 0"]),
     ("[generator]\nattention = \"yes\"", &["generator.attention = \"yes\"", "true or false"]),
@@ -77,9 +77,9 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[search]\nexplorer = [\"ws\", \"wx\"]", &["search.explorer", "\"wx\"", "\"ba\""]),
     ("[search]\nws_rewiring = 1.5", &["search.ws_rewiring = 1.5", "[0, 1]"]),
     ("[search]\nws_neighbours = 3", &["search.ws_neighbours = 3", "even"]),
-    ("[search]\nws_neighbours = 12", &["search.ws_neighbours = 12", "space.nodes = 12"]),
+    ("[search]\nws_neighbours = 8", &["search.ws_neighbours = 8", "space.nodes = 8"]),
     ("[search]\ner_probability = 0.0", &["search.er_probability = 0.0", "(0, 1]"]),
-    ("[search]\nexplorer = [\"ba\"]\nba_edges = 12", &["search.ba_edges = 12", "space.nodes = 12"]),
+    ("[search]\nexplorer = [\"ba\"]\nba_edges = 8", &["search.ba_edges = 8", "space.nodes = 8"]),
     ("[oracle]\ndata_fraction = 0", &["oracle.data_fraction = 0", "(0, 1]"]),
     ("[oracle]\ndata_fraction = 0.001", &["oracle.batch = 64", "oracle.data_fraction"]),
     ("[oracle]\nepochs = 0", &["oracle.epochs = 0"]),
@@ -89,7 +89,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[oracle]\nlabel_smoothing = 1979-05-27", &["oracle.label_smoothing = 1979-05-27"]),
     ("[retrain]\ndropout = 1.0", &["retrain.dropout = 1", "[0, 1)"]),
     ("[retrain]\naugmentation = 1", &["retrain.augmentation = 1"]),
-    ("[retrain]\nbatch = 7000", &["retrain.batch = 7000", "6000"]),
+    ("[retrain]\nbatch = 7000", &["retrain.batch = 7000", "5000"]),
     ("[retrain]\nlearning_rate = { a = 1 }", &["retrain.learning_rate"]),
 ];
 
@@ -268,4 +268,10 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&String::from_utf8_lossy(&bytes));
     }
+}
+
+#[test]
+fn the_readme_holds_the_reference_of_the_keys() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&reference()), "README.md: put the text of config::reference() under its heading");
 }

@@ -14,7 +14,9 @@ const NODES: usize = 7;
 
 /// Two iterations of the explorer and two of the generator, the last one short.
 fn small() -> Config {
-    config("[search]\nbudget = 11\nsamples_per_iteration = 3\nkeep_top = 4\n[space]\nnodes = 7")
+    config(
+        "[search]\nbudget = 11\nsamples_per_iteration = 3\nexploration = { schedule = \"first\", iterations = 2 }\nkeep_top = 4\n[space]\nnodes = 7",
+    )
 }
 
 /// One attempt at a search with the toys.
@@ -66,7 +68,9 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_search_spends_its_budget_on_distinct_architectures_and_learns() {
-    let config = config("[search]\nbudget = 45\nsamples_per_iteration = 9\n[space]\nnodes = 7");
+    let config = config(
+        "[search]\nbudget = 45\nsamples_per_iteration = 9\nexploration = { schedule = \"first\", iterations = 2 }\n[space]\nnodes = 7",
+    );
     let record = finish(begin(&config).path(), 2);
     let keys: HashSet<&String> = record.candidates.iter().map(|candidate| &candidate.key).collect();
     assert_eq!((record.candidates.len(), keys.len()), (45, 45));

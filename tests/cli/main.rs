@@ -3,10 +3,7 @@
 mod bad_input;
 mod commands;
 mod interrupt;
-mod other_reader;
 mod parsers;
-#[path = "../onnx/python.rs"]
-mod python;
 mod resume;
 mod support;
 mod whole_run;

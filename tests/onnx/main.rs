@@ -5,15 +5,15 @@
 
 mod interpreter;
 mod network;
-mod python;
 mod reference;
+mod run;
 
 use graphpnas_fast::net::{Plan, WeightsError};
 use graphpnas_fast::random::{Purpose, StreamKey};
 use graphpnas_fast::report::onnx::{onnx, preprocessing};
-use python::{SKIPPED, python};
 use rand::RngExt;
 use reference::Image;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// onnxruntime computes in f32.
@@ -61,6 +61,13 @@ fn weights_of_another_network_are_refused() {
     assert_eq!(found, Err(expected));
 }
 
+/// A Python with onnx, onnxruntime and numpy, if there is one.
+fn python() -> Option<PathBuf> {
+    let path = std::env::var_os("ONNX_PYTHON").map_or_else(|| ".venv/bin/python".into(), PathBuf::from);
+    let imports = Command::new(&path).args(["-c", "import numpy, onnx, onnxruntime"]).output().ok()?;
+    imports.status.success().then_some(path)
+}
+
 const READER: &str = r#"
 import sys, numpy, onnx, onnxruntime
 path, pixels, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -80,7 +87,7 @@ for row in together:
 #[test]
 fn onnxruntime_computes_what_the_plan_does() {
     let Some(python) = python() else {
-        println!("{SKIPPED}");
+        println!("skipped: no Python with onnx and onnxruntime (set ONNX_PYTHON)");
         return;
     };
     let plan = network::plan();

@@ -3,6 +3,7 @@
 //! [`Network`] runs a plan. Images are split into groups of fixed size; threads take groups, and what groups have summed
 //! is added up in their order, so results do not depend on the number of threads.
 
+pub mod bench;
 mod depthwise;
 mod gang;
 mod gather;

@@ -190,6 +190,24 @@ impl Network {
         self.result(images)
     }
 
+    /// Repeats one operation of the last training step on its batch, forward and, if asked for, backward: for benchmarks.
+    /// What later operations made of the batch is stale afterwards.
+    pub(super) fn repeat_operation(&mut self, batch: Batch, number: usize, with_backward: bool) {
+        self.check(batch);
+        let groups = self.program.groups(batch.labels.len());
+        let mode = Mode { label_smoothing: 0.0, training: true, dropout: false };
+        let sweep = self.memory.sweep(&self.program, self.set, batch, mode);
+        self.gang.run(groups, &|group, worker| {
+            // SAFETY: every task has its own group, every worker its own memory; the step wrote all that is read.
+            unsafe {
+                sweep.forward(number, group, worker);
+                if with_backward {
+                    sweep.backward(number, group, worker);
+                }
+            }
+        });
+    }
+
     /// The logits of the last batch, `(batch, classes)`; after [`evaluate`](Self::evaluate) only.
     pub fn logits(&self, images: usize) -> Vec<f32> {
         let columns = padded(self.program.plan.classes, self.program.lanes);

@@ -5,7 +5,7 @@ use super::layout::GROUP_IMAGES;
 use super::ops::{
     ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, HeadGradient, Images, Inputs,
     MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, Patches, PointwiseBackward,
-    PointwiseForward, Scratch, Statistics, StemBackward, StemForward, Target,
+    PointwiseForward, RawOutput, Scratch, Statistics, StemBackward, StemForward, Target,
 };
 use super::program::{OpPlaces, Program};
 use super::simd::InstructionSet;
@@ -100,13 +100,20 @@ impl<'a> Sweep<'a> {
         unsafe { self.partials.add(group * self.program.partials + offset) }
     }
 
-    /// The sums of an operation's outputs and of their squares, in training.
-    fn output_sums(&self, places: &OpPlaces, group: usize) -> (*mut f32, *mut f32) {
-        if !self.training {
-            return (std::ptr::null_mut(), std::ptr::null_mut());
-        }
+    /// Where an operation's raw output goes; its sums are wanted in training only.
+    fn raw_output(&self, places: &OpPlaces, weight: ParameterId, group: usize) -> RawOutput {
         let out = places.output.padded_channels();
-        (self.partial(places.output_sums, group), self.partial(places.output_sums + out, group))
+        let sums = |offset| match self.training {
+            true => self.partial(offset, group),
+            false => std::ptr::null_mut(),
+        };
+        RawOutput {
+            layout: places.output,
+            weight: self.parameter(weight),
+            to: self.activation(places.value),
+            sums: sums(places.output_sums),
+            squares: sums(places.output_sums + out),
+        }
     }
 
     fn inputs<'o>(&self, number: usize, relu: bool, operands: &'o mut Vec<Operand>) -> Inputs<'o> {
@@ -183,37 +190,31 @@ impl<'a> Sweep<'a> {
     pub(crate) unsafe fn forward(&self, number: usize, group: usize, worker: usize) {
         let places = &self.program.ops[number];
         let images = self.images(group);
-        let to = self.activation(places.value);
-        let (sums, squares) = self.output_sums(places, group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
             let Worker { scratch, operands, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => {
-                    let weight = self.parameter(weight);
-                    let (patches, output) = (self.patches(stride), places.output);
-                    self.set.run(StemForward { images, patches, output, weight, to, sums, squares, scratch });
+                    let (patches, output) = (self.patches(stride), self.raw_output(places, weight, group));
+                    self.set.run(StemForward { images, patches, output, scratch });
                 }
                 OpKind::Node { depthwise, pointwise, stride, .. } => self.set.run(NodeForward {
                     images,
                     inputs: self.inputs(number, true, operands),
-                    output: places.output,
+                    output: self.raw_output(places, pointwise, group),
                     convolution: Self::convolution(places, stride),
                     depthwise: self.parameter(depthwise),
-                    pointwise: self.parameter(pointwise),
-                    to,
-                    sums,
-                    squares,
                     scratch,
                 }),
                 OpKind::Mean => {
                     let inputs = self.inputs(number, false, operands);
+                    let to = self.activation(places.value);
                     self.set.run(MeanForward { images, inputs, to, scratch });
                 }
                 OpKind::Pointwise { weight } => {
                     let inputs = self.inputs(number, false, operands);
-                    let (output, weight) = (places.output, self.parameter(weight));
-                    self.set.run(PointwiseForward { images, inputs, output, weight, to, sums, squares, scratch });
+                    let output = self.raw_output(places, weight, group);
+                    self.set.run(PointwiseForward { images, inputs, output, scratch });
                 }
                 OpKind::Classifier { weight, bias } => self.set.run(ClassifierForward {
                     images,

@@ -14,4 +14,4 @@ pub(crate) use mean::{MeanBackward, MeanForward};
 pub(crate) use node::{NodeBackward, NodeForward};
 pub(crate) use pointwise::{PointwiseBackward, PointwiseForward};
 pub(crate) use stem::{Patches, StemBackward, StemForward, patch_channels};
-pub(crate) use tile::{Images, Inputs, Operand, OutputGradient, Scratch, ScratchSizes, Statistics};
+pub(crate) use tile::{Images, Inputs, Operand, OutputGradient, RawOutput, Scratch, ScratchSizes, Statistics};

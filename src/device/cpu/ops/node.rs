@@ -8,23 +8,17 @@ use super::super::gather::{GatherBackward, copy_into_border};
 use super::super::gemm::{Product, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
-use super::tile::{Images, Inputs, OutputGradient, Scratch, Statistics, rows_of};
+use super::tile::{Images, Inputs, OutputGradient, RawOutput, Scratch, Statistics, rows_of};
 
 /// The forward of a node on one group.
 pub(crate) struct NodeForward<'a> {
     pub images: Images,
     pub inputs: Inputs<'a>,
-    pub output: Layout,
+    /// The pointwise convolution.
+    pub output: RawOutput,
     pub convolution: Depthwise,
     /// `[block][9][lane]`
     pub depthwise: *const f32,
-    /// `(in, out)` in panels.
-    pub pointwise: *const f32,
-    /// The output, raw.
-    pub to: *mut f32,
-    /// `(padded out)`: sums of the outputs and of their squares; null in evaluation.
-    pub sums: *mut f32,
-    pub squares: *mut f32,
     pub scratch: &'a mut Scratch,
 }
 
@@ -35,8 +29,8 @@ impl Kernel for NodeForward<'_> {
     unsafe fn run<S: Simd>(self) {
         let Scratch { bordered, rows: matrix, planes, .. } = self.scratch;
         clear_border::<S>(bordered, self.inputs.layout.height, self.inputs.layout.width);
-        let pixels = self.output.pixels();
-        for tile in self.images.tiles(&self.output) {
+        let pixels = self.output.layout.pixels();
+        for tile in self.images.tiles(&self.output.layout) {
             let rows = tile.images * pixels;
             // SAFETY: scratch and operands have the sizes of the layouts; tiles of different groups are disjoint.
             unsafe {
@@ -49,17 +43,8 @@ impl Kernel for NodeForward<'_> {
                         self.convolution.forward::<S>(bordered.as_ptr(), weight, to);
                     }
                 }
-                let product = Product {
-                    rows,
-                    depth_blocks: self.inputs.layout.blocks,
-                    column_blocks: self.output.blocks,
-                    a: rows_of::<_, S>(matrix.as_ptr(), rows),
-                    b: self.pointwise,
-                    c: rows_of::<_, S>(self.to.add(self.output.plane(tile.first, 0, tile.batch)), rows),
-                    sums: self.sums,
-                    squares: self.squares,
-                };
-                S::call(product);
+                let a = rows_of::<_, S>(matrix.as_ptr(), rows);
+                self.output.multiply::<S>(tile, a, self.inputs.layout.blocks);
             }
         }
     }

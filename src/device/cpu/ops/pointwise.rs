@@ -5,19 +5,13 @@ use super::super::gemm::{Product, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
 use super::classifier::HeadGradient;
-use super::tile::{Images, Inputs, Scratch, Statistics, rows_of};
+use super::tile::{Images, Inputs, RawOutput, Scratch, Statistics, rows_of};
 
 /// The forward on one group.
 pub(crate) struct PointwiseForward<'a> {
     pub images: Images,
     pub inputs: Inputs<'a>,
-    pub output: Layout,
-    /// `(in, out)` in panels.
-    pub weight: *const f32,
-    pub to: *mut f32,
-    /// `(padded out)`; null in evaluation.
-    pub sums: *mut f32,
-    pub squares: *mut f32,
+    pub output: RawOutput,
     pub scratch: &'a mut Scratch,
 }
 
@@ -27,25 +21,16 @@ impl Kernel for PointwiseForward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Scratch { rows: matrix, planes, .. } = self.scratch;
-        for tile in self.images.tiles(&self.output) {
-            let rows = tile.images * self.output.pixels();
+        for tile in self.images.tiles(&self.output.layout) {
+            let rows = tile.images * self.output.layout.pixels();
             // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
             unsafe {
                 for block in 0..self.inputs.layout.blocks {
                     let to = matrix.as_mut_ptr().add(block * rows * S::LANES);
                     self.inputs.gather_tile::<S>(planes, tile, block, to);
                 }
-                let product = Product {
-                    rows,
-                    depth_blocks: self.inputs.layout.blocks,
-                    column_blocks: self.output.blocks,
-                    a: rows_of::<_, S>(matrix.as_ptr(), rows),
-                    b: self.weight,
-                    c: rows_of::<_, S>(self.to.add(self.output.plane(tile.first, 0, tile.batch)), rows),
-                    sums: self.sums,
-                    squares: self.squares,
-                };
-                S::call(product);
+                let a = rows_of::<_, S>(matrix.as_ptr(), rows);
+                self.output.multiply::<S>(tile, a, self.inputs.layout.blocks);
             }
         }
     }

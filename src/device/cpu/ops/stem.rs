@@ -1,9 +1,9 @@
 //! The stem: a dense 3x3 convolution of the images, padding 1, as a product with the images' patches.
 
-use super::super::gemm::{Product, Strided, WeightGradient};
+use super::super::gemm::{Strided, WeightGradient};
 use super::super::layout::{Layout, padded};
 use super::super::simd::{Kernel, Simd};
-use super::tile::{Images, OutputGradient, Scratch, Tile, rows_of};
+use super::tile::{Images, OutputGradient, RawOutput, Scratch, Tile, rows_of};
 use crate::net::ImageShape;
 
 /// Columns of the patch matrix, padded: `9 * channels`, ordered `(row, column, channel)`.
@@ -59,13 +59,7 @@ impl Patches {
 pub(crate) struct StemForward<'a> {
     pub images: Images,
     pub patches: Patches,
-    pub output: Layout,
-    /// `(patch, out)` in panels.
-    pub weight: *const f32,
-    pub to: *mut f32,
-    /// `(padded out)`; null in evaluation.
-    pub sums: *mut f32,
-    pub squares: *mut f32,
+    pub output: RawOutput,
     pub scratch: &'a mut Scratch,
 }
 
@@ -75,23 +69,13 @@ impl Kernel for StemForward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let columns = patch_channels(self.patches.image, S::LANES);
-        for tile in self.images.tiles(&self.output) {
-            let rows = tile.images * self.output.pixels();
+        for tile in self.images.tiles(&self.output.layout) {
             // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
             unsafe {
-                self.patches.write(tile, &self.output, columns, self.scratch.rows.as_mut_ptr());
+                self.patches.write(tile, &self.output.layout, columns, self.scratch.rows.as_mut_ptr());
                 let start = self.scratch.rows.as_ptr();
-                let product = Product {
-                    rows,
-                    depth_blocks: columns / S::LANES,
-                    column_blocks: self.output.blocks,
-                    a: Strided { start, row_stride: columns, block_stride: S::LANES },
-                    b: self.weight,
-                    c: rows_of::<_, S>(self.to.add(self.output.plane(tile.first, 0, tile.batch)), rows),
-                    sums: self.sums,
-                    squares: self.squares,
-                };
-                S::call(product);
+                let a = Strided { start, row_stride: columns, block_stride: S::LANES };
+                self.output.multiply::<S>(tile, a, columns / S::LANES);
             }
         }
     }

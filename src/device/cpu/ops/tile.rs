@@ -1,7 +1,7 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
 use super::super::gather::{Gather, Plane, Target};
-use super::super::gemm::Strided;
+use super::super::gemm::{Product, Strided};
 use super::super::layout::Layout;
 use super::super::simd::Simd;
 
@@ -157,6 +157,40 @@ pub(crate) struct Statistics {
 #[inline(always)]
 pub(crate) fn rows_of<P, S: Simd>(start: P, rows: usize) -> Strided<P> {
     Strided { start, row_stride: S::LANES, block_stride: rows * S::LANES }
+}
+
+/// Where an operation's raw output goes, and the weight of the product that makes it.
+#[derive(Clone, Copy)]
+pub(crate) struct RawOutput {
+    pub layout: Layout,
+    /// `(in, out)` in panels.
+    pub weight: *const f32,
+    /// The whole batch, blocked.
+    pub to: *mut f32,
+    /// `(padded out)`: sums of the outputs and of their squares are added here; null in evaluation.
+    pub sums: *mut f32,
+    pub squares: *mut f32,
+}
+
+impl RawOutput {
+    /// Multiplies a tile's rows, of `depth_blocks` blocks, with the weight.
+    #[inline(always)]
+    pub(super) unsafe fn multiply<S: Simd>(&self, tile: Tile, a: Strided<*const f32>, depth_blocks: usize) {
+        let rows = tile.images * self.layout.pixels();
+        // SAFETY: the caller's; tiles of different groups are disjoint.
+        unsafe {
+            S::call(Product {
+                rows,
+                depth_blocks,
+                column_blocks: self.layout.blocks,
+                a,
+                b: self.weight,
+                c: rows_of::<_, S>(self.to.add(self.layout.plane(tile.first, 0, tile.batch)), rows),
+                sums: self.sums,
+                squares: self.squares,
+            });
+        }
+    }
 }
 
 /// Floats that each part of [`Scratch`] needs.

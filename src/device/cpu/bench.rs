@@ -1,0 +1,216 @@
+//! Single kernels and single operations with memory of their own, for the benchmarks: safe to call, with flops and bytes
+//! stated.
+
+use super::depthwise::Depthwise;
+use super::gather::{Gather, Plane, Target};
+use super::gemm::{Product, Strided};
+use super::network::{Batch, Network, NetworkOptions, Step};
+use super::simd::{InstructionSet, Kernel, Simd};
+use crate::net::{OpKind, Workload};
+
+/// What one run of a kernel does.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Floating-point operations; a multiply-add is two.
+    pub flops: f64,
+    /// Bytes read and written, each counted once.
+    pub bytes: f64,
+}
+
+fn ramp(floats: usize) -> Vec<f32> {
+    (0..floats).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect()
+}
+
+/// The 1x1 convolution of a tile: `(rows, inputs) x (inputs, outputs)`.
+pub struct PointwiseBench {
+    set: InstructionSet,
+    rows: usize,
+    blocks: (usize, usize),
+    a: Vec<f32>,
+    b: Vec<f32>,
+    c: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl PointwiseBench {
+    /// Channels are rounded up to whole vectors.
+    pub fn new(rows: usize, inputs: usize, outputs: usize) -> Self {
+        let set = InstructionSet::best();
+        let lanes = set.lanes();
+        let blocks = (inputs.div_ceil(lanes), outputs.div_ceil(lanes));
+        let (inputs, outputs) = (blocks.0 * lanes, blocks.1 * lanes);
+        let (a, b) = (ramp(rows * inputs), ramp(inputs * outputs));
+        PointwiseBench { set, rows, blocks, a, b, c: vec![0.0; rows * outputs], sums: vec![0.0; 2 * outputs] }
+    }
+
+    /// Once.
+    pub fn run(&mut self) {
+        let block_stride = self.rows * self.set.lanes();
+        let (sums, squares) = self.sums.split_at_mut(self.blocks.1 * self.set.lanes());
+        let product = Product {
+            rows: self.rows,
+            depth_blocks: self.blocks.0,
+            column_blocks: self.blocks.1,
+            a: Strided { start: self.a.as_ptr(), row_stride: self.set.lanes(), block_stride },
+            b: self.b.as_ptr(),
+            c: Strided { start: self.c.as_mut_ptr(), row_stride: self.set.lanes(), block_stride },
+            sums: sums.as_mut_ptr(),
+            squares: squares.as_mut_ptr(),
+        };
+        // SAFETY: the set is available; the buffers have the product's shapes.
+        unsafe { self.set.run(product) }
+    }
+
+    /// What a run does.
+    pub fn work(&self) -> Work {
+        let flops = 2.0 * self.rows as f64 * self.b.len() as f64;
+        Work { flops, bytes: 4.0 * (self.a.len() + self.b.len() + self.c.len()) as f64 }
+    }
+}
+
+/// The depthwise 3x3 convolution of planes with a border, stride 1.
+pub struct DepthwiseBench {
+    set: InstructionSet,
+    convolution: Depthwise,
+    input: Vec<f32>,
+    weight: Vec<f32>,
+    output: Vec<f32>,
+}
+
+/// The convolution as a kernel of its own.
+struct DepthwiseKernel<'a>(&'a mut DepthwiseBench);
+
+impl Kernel for DepthwiseKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let bench = self.0;
+        // SAFETY: the caller vouches for the instruction set; the buffers have the convolution's shapes.
+        unsafe {
+            let output = bench.output.as_mut_ptr();
+            bench.convolution.forward::<S>(bench.input.as_ptr(), bench.weight.as_ptr(), output);
+        }
+    }
+}
+
+impl DepthwiseBench {
+    /// One plane of `side` by `side` pixels.
+    pub fn new(side: usize) -> Self {
+        let set = InstructionSet::best();
+        let convolution = Depthwise { input_height: side, input_width: side, height: side, width: side, stride: 1 };
+        let lanes = set.lanes();
+        let input = ramp((side + 2) * (side + 2) * lanes);
+        DepthwiseBench { set, convolution, input, weight: ramp(9 * lanes), output: vec![0.0; side * side * lanes] }
+    }
+
+    /// Once.
+    pub fn run(&mut self) {
+        let set = self.set;
+        // SAFETY: the set is available.
+        unsafe { set.run(DepthwiseKernel(self)) }
+    }
+
+    /// What a run does.
+    pub fn work(&self) -> Work {
+        let bytes = 4.0 * (self.input.len() + self.weight.len() + self.output.len()) as f64;
+        Work { flops: 18.0 * self.output.len() as f64, bytes }
+    }
+}
+
+/// The weighted sum of several inputs with batch norm and ReLU.
+pub struct GatherBench {
+    set: InstructionSet,
+    inputs: Vec<Vec<f32>>,
+    scale: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl GatherBench {
+    /// `inputs` planes of `vectors` vectors.
+    pub fn new(inputs: usize, vectors: usize) -> Self {
+        let set = InstructionSet::best();
+        let floats = vectors * set.lanes();
+        let inputs = (0..inputs).map(|_| ramp(floats)).collect();
+        GatherBench { set, inputs, scale: ramp(set.lanes()), output: vec![0.0; floats] }
+    }
+
+    /// Once.
+    pub fn run(&mut self) {
+        let scale = self.scale.as_ptr();
+        let planes: Vec<Plane> = self.inputs.iter().map(|i| Plane { values: i.as_ptr(), scale }).collect();
+        let width = self.output.len() / self.set.lanes();
+        let target = Target { start: self.output.as_mut_ptr(), rows: 1, width, row_stride: 0 };
+        // SAFETY: the set is available; all planes have the target's length.
+        unsafe { self.set.run(Gather { planes: &planes, shift: scale, relu: true, target }) }
+    }
+
+    /// What a run does.
+    pub fn work(&self) -> Work {
+        let floats = self.output.len() as f64;
+        let inputs = self.inputs.len() as f64;
+        Work { flops: floats * (2.0 * inputs + 1.0), bytes: 4.0 * floats * (inputs + 1.0) }
+    }
+}
+
+/// One network and its fixed batch, on one thread: whole steps, and single nodes inside them.
+pub struct NetworkBench {
+    network: Network,
+    pixels: Vec<f32>,
+    labels: Vec<u16>,
+    node: usize,
+    multiply_adds: f64,
+}
+
+impl NetworkBench {
+    /// The network of a workload; its node is the last of the first stage's with several inputs.
+    pub fn new(workload: &Workload) -> Self {
+        let options = NetworkOptions { batch: workload.batch, threads: 1, set: InstructionSet::best() };
+        let mut network = Network::new(&workload.plan, options);
+        network.load(&workload.weights());
+        let ops = workload.plan.ops.iter();
+        let first_mean = ops.clone().position(|op| matches!(op.kind, OpKind::Mean)).unwrap_or(usize::MAX);
+        let several = ops.enumerate().take(first_mean).filter(|(_, op)| op.inputs.len() > 1);
+        let node = several.map(|(number, _)| number).next_back().unwrap_or(1);
+        let multiply_adds = workload.plan.op_multiply_adds(&workload.plan.ops[node]) as f64;
+        let mut bench =
+            NetworkBench { network, pixels: workload.images(), labels: workload.labels(), node, multiply_adds };
+        bench.train();
+        bench
+    }
+
+    /// A training step.
+    pub fn train(&mut self) {
+        let batch = Batch { pixels: &self.pixels, labels: &self.labels };
+        let step = Step { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, label_smoothing: 0.1, dropout: None };
+        self.network.train(batch, step);
+    }
+
+    /// An evaluation.
+    pub fn evaluate(&mut self) {
+        let batch = Batch { pixels: &self.pixels, labels: &self.labels };
+        self.network.evaluate(batch, 0.1);
+    }
+
+    /// The node's forward on the whole batch, and its backward too if asked for.
+    pub fn node(&mut self, backward: bool) {
+        let batch = Batch { pixels: &self.pixels, labels: &self.labels };
+        self.network.repeat_operation(batch, self.node, backward);
+    }
+
+    /// What the node's forward does: its two convolutions; inputs read and output written once.
+    pub fn node_work(&self) -> Work {
+        let plan = self.network.plan();
+        let floats = |shape: crate::net::ValueShape| (shape.channels * shape.height * shape.width) as f64;
+        let op = &plan.ops[self.node];
+        let images = self.labels.len() as f64;
+        let inputs: f64 = op.inputs.iter().map(|input| floats(plan.values[input.0])).sum();
+        let bytes = 4.0 * images * (inputs + floats(plan.values[op.output.0]));
+        Work { flops: 2.0 * images * self.multiply_adds, bytes }
+    }
+
+    /// Inputs of the node.
+    pub fn node_inputs(&self) -> usize {
+        self.network.plan().ops[self.node].inputs.len()
+    }
+}
