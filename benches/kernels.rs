@@ -1,8 +1,8 @@
-//! The CPU kernels, a fused node and whole steps, each with flops, bytes and its share of this machine's ceiling.
+//! The CPU kernels, a fused node and whole steps, each with flops, bytes and its share of this machine's ceilings.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use graphpnas_fast::device::cpu::bench::{DepthwiseBench, GatherBench, NetworkBench, PointwiseBench, Work};
-use graphpnas_fast::device::cpu::{InstructionSet, fma_peak};
+use graphpnas_fast::device::cpu::{InstructionSet, copy_rate, fma_peak};
 use graphpnas_fast::net::Workload;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn peak() -> f64 {
     })
 }
 
-/// Prints what a run does, and how near a short measurement comes to the ceiling; then lets criterion measure.
+/// Prints what a run does, and how near a short measurement comes to the ceilings; then lets criterion measure.
 fn bench(criterion: &mut Criterion, name: &str, work: Work, mut run: impl FnMut()) {
     let mut runs = 0;
     run();
@@ -27,13 +27,18 @@ fn bench(criterion: &mut Criterion, name: &str, work: Work, mut run: impl FnMut(
         runs += 1;
     }
     let seconds = start.elapsed().as_secs_f64() / f64::from(runs);
+    let (flops, bytes) = (work.flops / seconds, work.bytes / seconds);
+    let copy = copy_rate(InstructionSet::best(), work.bytes as usize, Duration::from_millis(50));
     println!(
-        "{name}: {:.3} Mflop, {:.1} kB; {:.1} GFLOP/s = {:.0} % of the ceiling, {:.1} GB/s",
+        "{name}: {:.3} Mflop at {:.1} GFLOP/s = {:.0} % of {:.1}; {:.1} kB at {:.1} GB/s = {:.0} % of {:.1}",
         work.flops / 1e6,
+        flops / 1e9,
+        flops / peak() * 100.0,
+        peak() / 1e9,
         work.bytes / 1e3,
-        work.flops / seconds / 1e9,
-        work.flops / seconds / peak() * 100.0,
-        work.bytes / seconds / 1e9
+        bytes / 1e9,
+        bytes / copy * 100.0,
+        copy / 1e9,
     );
     criterion.bench_function(name, |bencher| bencher.iter(&mut run));
 }
@@ -68,10 +73,10 @@ fn networks(criterion: &mut Criterion) {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let workload = Workload::from_json(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut network = NetworkBench::new(&workload);
-        let work = network.node_work();
+        let (forward, backward) = (network.forward_work(), network.backward_work());
         let inputs = network.node_inputs();
-        bench(criterion, &format!("{name} node of {inputs} inputs, forward"), work, || network.node(false));
-        let both = Work { flops: 3.0 * work.flops, bytes: 3.0 * work.bytes };
+        bench(criterion, &format!("{name} node of {inputs} inputs, forward"), forward, || network.node(false));
+        let both = Work { flops: forward.flops + backward.flops, bytes: forward.bytes + backward.bytes };
         bench(criterion, &format!("{name} node of {inputs} inputs, forward and backward"), both, || network.node(true));
         let flops = 2.0 * workload.plan.multiply_adds() as f64 * workload.batch as f64;
         let floats = workload.plan.values.iter().map(|v| v.channels * v.height * v.width).sum::<usize>();

@@ -6,7 +6,7 @@ use super::gather::{Gather, Plane, Target};
 use super::gemm::{Product, Strided};
 use super::network::{Batch, Network, NetworkOptions, Step};
 use super::simd::{InstructionSet, Kernel, Simd};
-use crate::net::{OpKind, Workload};
+use crate::net::{OpKind, ValueId, Workload};
 
 /// What one run of a kernel does.
 #[derive(Clone, Copy, Debug)]
@@ -198,19 +198,55 @@ impl NetworkBench {
         self.network.repeat_operation(batch, self.node, backward);
     }
 
-    /// What the node's forward does: its two convolutions; inputs read and output written once.
-    pub fn node_work(&self) -> Work {
+    /// What the node's forward does: the weighted sum and two convolutions; inputs and weights read, output written.
+    pub fn forward_work(&self) -> Work {
+        let NodeSizes { inputs, input, output, weights } = self.sizes();
+        Work { flops: 2.0 * (self.convolutions() + inputs * input), bytes: 4.0 * (inputs * input + output + weights) }
+    }
+
+    /// What its backward does with one consumer: the weighted sum and the depthwise convolution again, two products for
+    /// each convolution, the gradient of the output and the sums for batch norms and edge weights. Read: inputs, output, the
+    /// consumer's gradient, weights; written: the gradient of the sum, those of the weights.
+    pub fn backward_work(&self) -> Work {
+        let NodeSizes { inputs, input, output, weights } = self.sizes();
+        let depthwise = 9.0 * output;
+        let sums = 2.0 * inputs * input + 2.0 * output;
+        Work {
+            flops: 2.0 * (2.0 * self.convolutions() + depthwise + sums),
+            bytes: 4.0 * ((inputs + 1.0) * input + 2.0 * output + 2.0 * weights),
+        }
+    }
+
+    fn convolutions(&self) -> f64 {
+        self.labels.len() as f64 * self.multiply_adds
+    }
+
+    fn sizes(&self) -> NodeSizes {
         let plan = self.network.plan();
-        let floats = |shape: crate::net::ValueShape| (shape.channels * shape.height * shape.width) as f64;
         let op = &plan.ops[self.node];
-        let images = self.labels.len() as f64;
-        let inputs: f64 = op.inputs.iter().map(|input| floats(plan.values[input.0])).sum();
-        let bytes = 4.0 * images * (inputs + floats(plan.values[op.output.0]));
-        Work { flops: 2.0 * images * self.multiply_adds, bytes }
+        let floats = |id: ValueId| {
+            let shape = plan.values[id.0];
+            (self.labels.len() * shape.channels * shape.height * shape.width) as f64
+        };
+        let output = plan.values[op.output.0];
+        let input = op.inputs.first().map_or(0.0, |&id| floats(id));
+        let weights = self.multiply_adds / (output.height * output.width) as f64;
+        NodeSizes { inputs: op.inputs.len() as f64, input, output: floats(op.output), weights }
     }
 
     /// Inputs of the node.
     pub fn node_inputs(&self) -> usize {
         self.network.plan().ops[self.node].inputs.len()
     }
+}
+
+/// Floats of a node on the whole batch.
+struct NodeSizes {
+    /// How many inputs.
+    inputs: f64,
+    /// One input.
+    input: f64,
+    output: f64,
+    /// Both convolutions' weights.
+    weights: f64,
 }

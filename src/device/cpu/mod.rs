@@ -22,5 +22,5 @@ mod statistics;
 mod sweep;
 
 pub use network::{Batch, BatchResult, Network, NetworkOptions, Step};
-pub use peak::fma_peak;
+pub use peak::{copy_rate, fma_peak};
 pub use simd::InstructionSet;

@@ -1,4 +1,5 @@
-//! What this processor can do at most: fused multiply-adds per second out of registers.
+//! What this machine can do at most: fused multiply-adds per second out of registers, bytes per second through caches and
+//! memory.
 
 use super::simd::{InstructionSet, Kernel, Simd};
 use std::sync::Barrier;
@@ -62,4 +63,80 @@ pub fn fma_peak(set: InstructionSet, threads: usize, time: Duration) -> f64 {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
     })
+}
+
+/// Vectors between two looks at the loop's end.
+const UNROLL: usize = 4;
+
+/// Copies whole rows of [`UNROLL`] vectors, over and over. Both pointers must be valid for `floats`.
+struct Copies {
+    from: *const f32,
+    to: *mut f32,
+    floats: usize,
+    rounds: usize,
+}
+
+impl Kernel for Copies {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's.
+        unsafe {
+            for _ in 0..self.rounds {
+                for at in (0..self.floats).step_by(UNROLL * S::LANES) {
+                    for vector in 0..UNROLL {
+                        let at = at + vector * S::LANES;
+                        S::store(self.to.add(at), S::load(self.from.add(at)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes per second, read and written together, at which one thread copies half of a working set of `bytes` to its other
+/// half, measured for about `time`. Small working sets show a cache's rate, large ones the memory's: the ceiling of a kernel
+/// that moves as many bytes and computes little.
+///
+/// # Panics
+/// If the instruction set is not available.
+pub fn copy_rate(set: InstructionSet, bytes: usize, time: Duration) -> f64 {
+    assert!(set.available(), "this processor has no {set}");
+    let floats = (bytes / 8).next_multiple_of(UNROLL * set.lanes()).max(UNROLL * set.lanes());
+    let (from, mut to) = (vec![1.0f32; floats], vec![0.0f32; floats]);
+    let rounds = (1usize << 20).div_ceil(floats);
+    let mut copied = 0usize;
+    let mut start = Instant::now();
+    for pass in 0.. {
+        if pass == 1 {
+            // The first pass brought the pages in.
+            (start, copied) = (Instant::now(), 0);
+        }
+        let copies = Copies { from: from.as_ptr(), to: to.as_mut_ptr(), floats, rounds };
+        // SAFETY: the set is available; both vectors have as many floats, a multiple of a row.
+        unsafe { set.run(copies) };
+        std::hint::black_box(&mut to);
+        copied += rounds * floats * 8;
+        if pass > 0 && start.elapsed() >= time {
+            break;
+        }
+    }
+    copied as f64 / start.elapsed().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_complete_on_every_instruction_set() {
+        let from: Vec<f32> = (0..192).map(|value| value as f32).collect();
+        for set in [InstructionSet::best(), InstructionSet::Portable, InstructionSet::Portable16] {
+            let mut to = vec![-1.0; 192];
+            // SAFETY: the set is available; 192 is a multiple of four vectors.
+            unsafe { set.run(Copies { from: from.as_ptr(), to: to.as_mut_ptr(), floats: 192, rounds: 2 }) };
+            assert_eq!(to, from, "{set}");
+        }
+    }
 }
