@@ -1,6 +1,8 @@
 //! `profile`: how fast this machine trains or evaluates an exactly specified network, and whether it computes the right
 //! numbers.
 
+mod operations;
+
 use super::output::print;
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step, fma_peak};
 use crate::net::Workload;
@@ -47,6 +49,9 @@ pub struct ProfileArgs {
     /// Instead of measuring, print the losses of five training steps from the deterministic fill and of an evaluation.
     #[arg(long)]
     check: bool,
+    /// Instead, print where the time of a training step goes, operation by operation.
+    #[arg(long, conflicts_with_all = ["check", "mode", "candidates", "steps"])]
+    ops: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -91,6 +96,9 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
     };
     if args.check {
         return print(&json_line(&check(&workload, threads))?);
+    }
+    if args.ops {
+        return operations::run(&workload, threads, args.json);
     }
     ensure!(args.steps != Some(0), "--steps 0 measures nothing: it is at least 1");
     let profile = measure(&workload, args, threads);

@@ -21,6 +21,6 @@ mod simd;
 mod statistics;
 mod sweep;
 
-pub use network::{Batch, BatchResult, Network, NetworkOptions, Step};
+pub use network::{Batch, BatchResult, Network, NetworkOptions, Section, Step};
 pub use peak::{copy_rate, fma_peak};
 pub use simd::InstructionSet;

@@ -43,6 +43,19 @@ pub struct BatchResult {
     pub correct: usize,
 }
 
+/// A section of a step, for whoever wants to know where its time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What comes before the operations: transposes, zeroed sums.
+    Preparation,
+    /// An operation forward, and the serial arithmetic around it.
+    Forward(usize),
+    /// An operation backward, and the serial arithmetic around it.
+    Backward(usize),
+    /// The optimiser.
+    Update,
+}
+
 /// How a batch goes through the operations.
 #[derive(Clone, Copy)]
 struct Mode {
@@ -140,6 +153,14 @@ impl Network {
     /// # Panics
     /// If the batch is empty, too large, or its parts do not fit together.
     pub fn train(&mut self, batch: Batch, step: Step) -> BatchResult {
+        self.train_observed(batch, step, &mut |_| {})
+    }
+
+    /// [`train`](Self::train), telling `done` when a section of the step is done.
+    ///
+    /// # Panics
+    /// As [`train`](Self::train).
+    pub fn train_observed(&mut self, batch: Batch, step: Step, done: &mut dyn FnMut(Section)) -> BatchResult {
         self.check(batch);
         let images = batch.labels.len();
         self.refresh_transposes();
@@ -148,12 +169,14 @@ impl Network {
         self.memory.partials[..groups * self.program.partials].fill(0.0);
         self.memory.gradients[..groups * self.program.parameters.floats].fill(0.0);
         let mode = Mode { label_smoothing: step.label_smoothing, training: true, dropout: step.dropout.is_some() };
+        done(Section::Preparation);
         for number in 0..self.program.ops.len() {
             self.fold().inputs(number);
             let sweep = self.memory.sweep(&self.program, self.set, batch, mode);
             // SAFETY: every task has its own group, every worker its own memory; earlier operations are done.
             self.gang.run(groups, &|group, worker| unsafe { sweep.forward(number, group, worker) });
             self.fold().batch_norm(number, images);
+            done(Section::Forward(number));
         }
         for number in (0..self.program.ops.len()).rev() {
             self.fold().output_gradient(number, images);
@@ -161,8 +184,10 @@ impl Network {
             // SAFETY: as above; later operations' gradients are done.
             self.gang.run(groups, &|group, worker| unsafe { sweep.backward(number, group, worker) });
             self.fold().gradient_totals(number, images);
+            done(Section::Backward(number));
         }
         self.update(step, groups);
+        done(Section::Update);
         self.result(images)
     }
 
