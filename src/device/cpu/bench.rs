@@ -3,7 +3,7 @@
 
 use super::depthwise::Depthwise;
 use super::gather::{Gather, Plane, Target};
-use super::gemm::{Product, Strided};
+use super::gemm::{Product, Segments, Strided};
 use super::network::{Batch, Network, NetworkOptions, Step};
 use super::simd::{InstructionSet, Kernel, Simd};
 use crate::net::{OpKind, ValueId, Workload};
@@ -45,15 +45,15 @@ impl PointwiseBench {
 
     /// Once.
     pub fn run(&mut self) {
-        let block_stride = self.rows * self.set.lanes();
+        let segment_stride = self.rows * self.set.lanes();
         let (sums, squares) = self.sums.split_at_mut(self.blocks.1 * self.set.lanes());
         let product = Product {
             rows: self.rows,
-            depth_blocks: self.blocks.0,
+            depth: Segments { count: self.blocks.0, length: self.set.lanes() },
             column_blocks: self.blocks.1,
-            a: Strided { start: self.a.as_ptr(), row_stride: self.set.lanes(), block_stride },
+            a: Strided { start: self.a.as_ptr(), row_stride: self.set.lanes(), segment_stride },
             b: self.b.as_ptr(),
-            c: Strided { start: self.c.as_mut_ptr(), row_stride: self.set.lanes(), block_stride },
+            c: Strided { start: self.c.as_mut_ptr(), row_stride: self.set.lanes(), segment_stride },
             sums: sums.as_mut_ptr(),
             squares: squares.as_mut_ptr(),
         };

@@ -1,25 +1,46 @@
 //! Matrix products in registers: the pointwise convolution, its gradients, and every other dense layer.
 //!
 //! One operand is packed in panels of one to three vectors ([`panel_widths`]); the others are addressed by a row stride
-//! and a block stride (a block being `LANES` columns), so that the same code reads channel-blocked activations and plain
-//! row-major matrices. A register tile is four rows by up to three vectors: twelve accumulators, three vectors of the
-//! packed operand and one broadcast fill the sixteen registers of AVX2.
+//! and a segment stride (a segment being a run of neighbouring columns), so that the same code reads channel-blocked
+//! activations, plain row-major matrices and the windows of a dense convolution. A register tile has twelve accumulators
+//! (eight where a panel is one vector wide): two vectors by six rows leave three of AVX2's sixteen registers for what is
+//! loaded, and ask for eight loads in twelve multiply-adds, less than the two per cycle that a core can do.
 
-use super::layout::panel_widths;
+use super::layout::{padded, panel_widths};
 use super::simd::{Kernel, Simd};
 
-/// Rows of a register tile.
-const TILE: usize = 4;
-
-/// A matrix whose element (row, column) lies at `row * row_stride + column / LANES * block_stride + column % LANES`.
+/// A matrix whose element (row, column) lies at `row * row_stride + column / length * segment_stride + column % length`.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided<P> {
     /// The first element.
     pub start: P,
     /// Floats from one row to the next.
     pub row_stride: usize,
-    /// Floats from one block of columns to the next.
-    pub block_stride: usize,
+    /// Floats from one segment of columns to the next.
+    pub segment_stride: usize,
+}
+
+/// The columns of a [`Strided`] matrix that is summed over, or whose columns are the rows of a gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segments {
+    /// How many.
+    pub count: usize,
+    /// Columns in each.
+    pub length: usize,
+}
+
+impl Segments {
+    /// Channel blocks of `S`.
+    #[inline(always)]
+    pub(crate) fn blocks<S: Simd>(count: usize) -> Self {
+        Segments { count, length: S::LANES }
+    }
+
+    /// Columns in all.
+    #[inline(always)]
+    pub(crate) fn columns(self) -> usize {
+        self.count * self.length
+    }
 }
 
 /// `c = a * b`, optionally with the column sums of `c` and of its squares added up: batch norm's statistics come out of
@@ -28,15 +49,15 @@ pub(crate) struct Strided<P> {
 pub(crate) struct Product {
     /// Rows of `a` and `c`.
     pub rows: usize,
-    /// Blocks of `a`'s columns, and of `b`'s rows.
-    pub depth_blocks: usize,
+    /// `a`'s columns, and `b`'s rows that are used.
+    pub depth: Segments,
     /// Blocks of `b`'s and `c`'s columns.
     pub column_blocks: usize,
     /// `(rows, depth)`
     pub a: Strided<*const f32>,
-    /// `(depth, columns)`, in panels.
+    /// `(depth, columns)`, in panels whose rows are padded to whole vectors.
     pub b: *const f32,
-    /// `(rows, columns)`
+    /// `(rows, columns)`; its segments are blocks.
     pub c: Strided<*mut f32>,
     /// `(columns)`: where the column sums are added, and those of the squares; null for none.
     pub sums: *mut f32,
@@ -52,14 +73,14 @@ impl Kernel for Product {
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
         unsafe {
-            let depth = self.depth_blocks * S::LANES;
+            let b_rows = padded(self.depth.columns(), S::LANES);
             let mut block = 0;
             for width in panel_widths(self.column_blocks) {
-                let b = self.b.add(block * S::LANES * depth);
+                let b = self.b.add(block * S::LANES * b_rows);
                 match width {
-                    3 => self.panel::<S, 3>(b, block),
-                    2 => self.panel::<S, 2>(b, block),
-                    _ => self.panel::<S, 1>(b, block),
+                    3 => self.panel::<S, 4, 3>(b, block),
+                    2 => self.panel::<S, 6, 2>(b, block),
+                    _ => self.panel::<S, 8, 1>(b, block),
                 }
                 block += width;
             }
@@ -68,21 +89,32 @@ impl Kernel for Product {
 }
 
 impl Product {
+    /// All rows of a panel of `W` vectors, `R` at a time.
     #[inline(always)]
-    unsafe fn panel<S: Simd, const W: usize>(&self, b: *const f32, block: usize) {
+    unsafe fn panel<S: Simd, const R: usize, const W: usize>(&self, b: *const f32, block: usize) {
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[S::zero(); 2]; W];
             let mut row = 0;
-            while row + TILE <= self.rows {
-                self.tile::<S, TILE, W>(b, block, row, &mut sums);
-                row += TILE;
+            while row + R <= self.rows {
+                self.tile::<S, R, W>(b, block, row, &mut sums);
+                row += R;
             }
-            match self.rows - row {
-                3 => self.tile::<S, 3, W>(b, block, row, &mut sums),
-                2 => self.tile::<S, 2, W>(b, block, row, &mut sums),
+            let rest = self.rows - row;
+            match rest {
                 1 => self.tile::<S, 1, W>(b, block, row, &mut sums),
-                _ => {}
+                2 => self.tile::<S, 2, W>(b, block, row, &mut sums),
+                3 => self.tile::<S, 3, W>(b, block, row, &mut sums),
+                4.. => {
+                    self.tile::<S, 4, W>(b, block, row, &mut sums);
+                    match rest {
+                        5 => self.tile::<S, 1, W>(b, block, row + 4, &mut sums),
+                        6 => self.tile::<S, 2, W>(b, block, row + 4, &mut sums),
+                        7 => self.tile::<S, 3, W>(b, block, row + 4, &mut sums),
+                        _ => {}
+                    }
+                }
+                0 => {}
             }
             if !self.sums.is_null() {
                 for (w, [sum, square]) in sums.into_iter().enumerate() {
@@ -105,11 +137,11 @@ impl Product {
         // SAFETY: the caller's.
         unsafe {
             let a = self.a.start.add(row * self.a.row_stride);
-            let tile = multiply::<S, R, W>(a, &self.a, b, self.depth_blocks);
-            let c = self.c.start.add(row * self.c.row_stride + block * self.c.block_stride);
+            let tile = multiply::<S, R, W>(a, &self.a, b, self.depth);
+            let c = self.c.start.add(row * self.c.row_stride + block * self.c.segment_stride);
             for (r, values) in tile.iter().enumerate() {
                 for (w, &value) in values.iter().enumerate() {
-                    S::store(c.add(r * self.c.row_stride + w * self.c.block_stride), value);
+                    S::store(c.add(r * self.c.row_stride + w * self.c.segment_stride), value);
                 }
             }
             if !self.sums.is_null() {
@@ -124,25 +156,27 @@ impl Product {
     }
 }
 
-/// `R` rows of `a` times a panel of `W` vectors.
+/// `R` rows of `a` times a panel of `W` vectors. A segment's length is a variable on purpose: unrolled, the loop keeps
+/// more loads in flight than there are registers, and the accumulators go to the stack.
 #[inline(always)]
 unsafe fn multiply<S: Simd, const R: usize, const W: usize>(
     a: *const f32,
     strides: &Strided<*const f32>,
     b: *const f32,
-    depth_blocks: usize,
+    depth: Segments,
 ) -> [[S::Vector; W]; R] {
     // SAFETY: the caller's.
     unsafe {
         let mut tile = [[S::zero(); W]; R];
         let (mut a, mut b) = (a, b);
         let row_stride = strides.row_stride;
-        for _ in 0..depth_blocks {
-            for k in 0..S::LANES {
+        for _ in 0..depth.count {
+            for k in 0..depth.length {
                 let mut vectors = [S::zero(); W];
                 for (w, vector) in vectors.iter_mut().enumerate() {
-                    *vector = S::load(b.add((k * W + w) * S::LANES));
+                    *vector = S::load(b.add(w * S::LANES));
                 }
+                b = b.add(W * S::LANES);
                 for (r, values) in tile.iter_mut().enumerate() {
                     let scalar = S::splat(*a.add(r * row_stride + k));
                     for (value, &vector) in values.iter_mut().zip(&vectors) {
@@ -150,8 +184,7 @@ unsafe fn multiply<S: Simd, const R: usize, const W: usize>(
                     }
                 }
             }
-            a = a.add(strides.block_stride);
-            b = b.add(S::LANES * S::LANES * W);
+            a = a.add(strides.segment_stride);
         }
         tile
     }
@@ -162,15 +195,15 @@ unsafe fn multiply<S: Simd, const R: usize, const W: usize>(
 pub(crate) struct WeightGradient {
     /// Rows of `a` and `b`.
     pub rows: usize,
-    /// Blocks of `a`'s columns, and of `c`'s rows.
-    pub depth_blocks: usize,
+    /// `a`'s columns, and `c`'s rows that are added to. A segment's length is a multiple of four, or of three.
+    pub depth: Segments,
     /// Blocks of `b`'s and `c`'s columns.
     pub column_blocks: usize,
     /// `(rows, depth)`
     pub a: Strided<*const f32>,
-    /// `(rows, columns)`
+    /// `(rows, columns)`; its segments are blocks.
     pub b: Strided<*const f32>,
-    /// `(depth, columns)`, in panels; added to.
+    /// `(depth, columns)`, in panels whose rows are padded to whole vectors; added to.
     pub c: *mut f32,
 }
 
@@ -182,37 +215,50 @@ impl Kernel for WeightGradient {
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
         unsafe {
-            let depth = self.depth_blocks * S::LANES;
-            let mut block = 0;
-            for width in panel_widths(self.column_blocks) {
-                let b = self.b.start.add(block * self.b.block_stride);
-                let c = self.c.add(block * S::LANES * depth);
-                for k in (0..depth).step_by(TILE) {
-                    let a = self.a.start.add(k / S::LANES * self.a.block_stride + k % S::LANES);
-                    let c = c.add(k * width * S::LANES);
-                    match width {
-                        3 => self.tile::<S, 3>(a, b, c),
-                        2 => self.tile::<S, 2>(a, b, c),
-                        _ => self.tile::<S, 1>(a, b, c),
-                    }
-                }
-                block += width;
+            match self.depth.length.is_multiple_of(4) {
+                true => self.panels::<S, 4>(),
+                false => self.panels::<S, 3>(),
             }
         }
     }
 }
 
 impl WeightGradient {
+    /// All of `c`, `T` rows at a time.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const W: usize>(&self, a: *const f32, b: *const f32, c: *mut f32) {
+    unsafe fn panels<S: Simd, const T: usize>(&self) {
         // SAFETY: the caller's.
         unsafe {
-            let mut tile = [[S::zero(); W]; TILE];
+            let c_rows = padded(self.depth.columns(), S::LANES);
+            let mut block = 0;
+            for width in panel_widths(self.column_blocks) {
+                let b = self.b.start.add(block * self.b.segment_stride);
+                let c = self.c.add(block * S::LANES * c_rows);
+                for k in (0..self.depth.columns()).step_by(T) {
+                    let segment = k / self.depth.length;
+                    let a = self.a.start.add(segment * self.a.segment_stride + k % self.depth.length);
+                    let c = c.add(k * width * S::LANES);
+                    match width {
+                        3 => self.tile::<S, T, 3>(a, b, c),
+                        2 => self.tile::<S, T, 2>(a, b, c),
+                        _ => self.tile::<S, T, 1>(a, b, c),
+                    }
+                }
+                block += width;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const T: usize, const W: usize>(&self, a: *const f32, b: *const f32, c: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut tile = [[S::zero(); W]; T];
             let (mut a, mut b) = (a, b);
             for _ in 0..self.rows {
                 let mut vectors = [S::zero(); W];
                 for (w, vector) in vectors.iter_mut().enumerate() {
-                    *vector = S::load(b.add(w * self.b.block_stride));
+                    *vector = S::load(b.add(w * self.b.segment_stride));
                 }
                 for (k, values) in tile.iter_mut().enumerate() {
                     let scalar = S::splat(*a.add(k));

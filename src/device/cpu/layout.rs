@@ -76,18 +76,18 @@ impl Layout {
     }
 }
 
-/// How the columns of a weight matrix are split into panels: widths in blocks, each 1 to 3. Three blocks by four rows
-/// fill twelve of sixteen vector registers; pairs take what three does not divide.
+/// How the columns of a weight matrix are split into panels: widths in blocks, each 1 to 3. Pairs, as far as they go: two
+/// blocks by six rows fill twelve of sixteen vector registers and leave room for what is loaded. An odd rest makes the
+/// last panel three wide.
 pub(crate) fn panel_widths(blocks: usize) -> impl Iterator<Item = usize> {
-    let twos = match blocks % 3 {
-        _ if blocks == 1 => 0,
-        0 => 0,
-        1 => 2,
-        _ => 1,
+    let last = match blocks {
+        0 => None,
+        _ if blocks.is_multiple_of(2) => None,
+        1 => Some(1),
+        _ => Some(3),
     };
-    let threes = blocks.saturating_sub(2 * twos) / 3;
-    let ones = blocks - 2 * twos - 3 * threes;
-    [(3, threes), (2, twos), (1, ones)].into_iter().flat_map(|(width, count)| std::iter::repeat_n(width, count))
+    let pairs = (blocks - last.unwrap_or(0)) / 2;
+    std::iter::repeat_n(2, pairs).chain(last)
 }
 
 /// Where element (row, column) of a matrix packed in panels lies: panel after panel, each `[row][column of the panel]`.

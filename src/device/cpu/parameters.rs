@@ -2,7 +2,7 @@
 
 use super::gemm::transpose_panels;
 use super::layout::{padded, panel_index};
-use super::ops::patch_channels;
+use super::ops::window_channels;
 use crate::net::{OpKind, ParameterId, Plan, Tensor, Weights};
 
 /// The device's form of a tensor.
@@ -56,7 +56,7 @@ impl ParameterMap {
         for op in &plan.ops {
             match op.kind {
                 OpKind::Stem { weight, .. } => {
-                    let row_blocks = patch_channels(plan.image, lanes) / lanes;
+                    let row_blocks = window_channels(plan.image, lanes) / lanes;
                     let column_blocks = dimensions(weight)[0].div_ceil(lanes);
                     forms[weight.0] = (Form::Matrix { row_blocks, column_blocks }, false);
                 }

@@ -2,7 +2,7 @@
 //! before the first step, so that a step allocates nothing.
 
 use super::layout::{GROUP_IMAGES, Layout};
-use super::ops::{ScratchSizes, patch_channels};
+use super::ops::{ScratchSizes, bordered_image};
 use super::parameters::ParameterMap;
 use crate::net::{OpKind, Plan};
 
@@ -166,8 +166,8 @@ fn scratch_of(plan: &Plan, places: &OpPlaces, inputs: usize, lanes: usize) -> Sc
     let rows = output.tile * output.pixels();
     let bordered = |layout: &Layout| (layout.height + 2) * (layout.width + 2) * lanes;
     ScratchSizes {
-        bordered: bordered(input).max(bordered(output)),
-        rows: rows * input.padded_channels().max(patch_channels(plan.image, lanes)),
+        bordered: bordered(input).max(bordered(output)).max(bordered_image(plan.image)),
+        rows: rows * input.padded_channels(),
         outputs: rows * output.padded_channels(),
         planes: inputs.max(places.consumers.len() + 1),
     }

@@ -4,8 +4,8 @@ use super::depthwise::Depthwise;
 use super::layout::GROUP_IMAGES;
 use super::ops::{
     ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, HeadGradient, Images, Inputs,
-    MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, Patches, PointwiseBackward,
-    PointwiseForward, RawOutput, Scratch, Statistics, StemBackward, StemForward, Target,
+    MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, PointwiseBackward, PointwiseForward,
+    RawOutput, Scratch, Statistics, StemBackward, StemForward, Target, Windows,
 };
 use super::program::{OpPlaces, Program};
 use super::simd::InstructionSet;
@@ -161,8 +161,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn patches(&self, stride: usize) -> Patches {
-        Patches { pixels: self.pixels, image: self.program.plan.image, stride }
+    fn windows(&self, stride: usize) -> Windows {
+        Windows { pixels: self.pixels, image: self.program.plan.image, stride }
     }
 
     fn classifier_input(&self, number: usize) -> ClassifierInput {
@@ -195,8 +195,8 @@ impl<'a> Sweep<'a> {
             let Worker { scratch, operands, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => {
-                    let (patches, output) = (self.patches(stride), self.raw_output(places, weight, group));
-                    self.set.run(StemForward { images, patches, output, scratch });
+                    let (windows, output) = (self.windows(stride), self.raw_output(places, weight, group));
+                    self.set.run(StemForward { images, windows, output, scratch });
                 }
                 OpKind::Node { depthwise, pointwise, stride, .. } => self.set.run(NodeForward {
                     images,
@@ -246,7 +246,7 @@ impl<'a> Sweep<'a> {
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => self.set.run(StemBackward {
                     images,
-                    patches: self.patches(stride),
+                    windows: self.windows(stride),
                     output,
                     gradient: self.output_gradient(number, gradient_operands),
                     weight_gradient: self.gradient(weight, group),

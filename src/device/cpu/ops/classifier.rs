@@ -1,6 +1,6 @@
 //! Batch norm, ReLU, global average pool, dropout, the fully connected layer and the loss.
 
-use super::super::gemm::{Product, Strided, WeightGradient};
+use super::super::gemm::{Product, Segments, Strided, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
 use super::tile::{Images, Tile};
@@ -79,11 +79,11 @@ impl Kernel for ClassifierForward {
             let start = self.buffers.features.add(self.images.start * features).cast_const();
             let product = Product {
                 rows: images,
-                depth_blocks: self.input.layout.blocks,
+                depth: Segments::blocks::<S>(self.input.layout.blocks),
                 column_blocks: self.input.class_blocks,
-                a: Strided { start, row_stride: features, block_stride: S::LANES },
+                a: Strided { start, row_stride: features, segment_stride: S::LANES },
                 b: self.weight,
-                c: Strided { start: logits, row_stride: columns, block_stride: S::LANES },
+                c: Strided { start: logits, row_stride: columns, segment_stride: S::LANES },
                 sums: std::ptr::null_mut(),
                 squares: std::ptr::null_mut(),
             };
@@ -183,15 +183,15 @@ impl Kernel for ClassifierBackward {
                     *self.bias_gradient.add(class) += value;
                 }
             }
-            let logits = Strided { start: logits.cast_const(), row_stride: columns, block_stride: S::LANES };
+            let logits = Strided { start: logits.cast_const(), row_stride: columns, segment_stride: S::LANES };
             let start = self.buffers.gradient.add(first * features);
             let product = Product {
                 rows: images,
-                depth_blocks: self.input.class_blocks,
+                depth: Segments::blocks::<S>(self.input.class_blocks),
                 column_blocks: self.input.layout.blocks,
                 a: logits,
                 b: self.weight_transposed,
-                c: Strided { start, row_stride: features, block_stride: S::LANES },
+                c: Strided { start, row_stride: features, segment_stride: S::LANES },
                 sums: std::ptr::null_mut(),
                 squares: std::ptr::null_mut(),
             };
@@ -199,9 +199,9 @@ impl Kernel for ClassifierBackward {
             let start = self.buffers.features.add(first * features).cast_const();
             let gradient = WeightGradient {
                 rows: images,
-                depth_blocks: self.input.layout.blocks,
+                depth: Segments::blocks::<S>(self.input.layout.blocks),
                 column_blocks: self.input.class_blocks,
-                a: Strided { start, row_stride: features, block_stride: S::LANES },
+                a: Strided { start, row_stride: features, segment_stride: S::LANES },
                 b: logits,
                 c: self.weight_gradient,
             };

@@ -13,5 +13,5 @@ pub(crate) use classifier::{
 pub(crate) use mean::{MeanBackward, MeanForward};
 pub(crate) use node::{NodeBackward, NodeForward};
 pub(crate) use pointwise::{PointwiseBackward, PointwiseForward};
-pub(crate) use stem::{Patches, StemBackward, StemForward, patch_channels};
+pub(crate) use stem::{StemBackward, StemForward, Windows, bordered_image, window_channels};
 pub(crate) use tile::{Images, Inputs, Operand, OutputGradient, RawOutput, Scratch, ScratchSizes, Statistics};

@@ -5,7 +5,7 @@
 
 use super::super::depthwise::Depthwise;
 use super::super::gather::{GatherBackward, copy_into_border};
-use super::super::gemm::{Product, WeightGradient};
+use super::super::gemm::{Product, Segments, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
 use super::tile::{Images, Inputs, OutputGradient, RawOutput, Scratch, Statistics, rows_of};
@@ -89,7 +89,7 @@ impl Kernel for NodeBackward<'_> {
                 self.gradient.form::<S>(&mut scratch.planes, tile, outputs);
                 let product = Product {
                     rows,
-                    depth_blocks: output.blocks,
+                    depth: Segments::blocks::<S>(output.blocks),
                     column_blocks: input.blocks,
                     a: rows_of::<_, S>(outputs.cast_const(), rows),
                     b: self.pointwise_transposed,
@@ -131,7 +131,7 @@ impl Kernel for NodeBackward<'_> {
                 }
                 let gradient = WeightGradient {
                     rows,
-                    depth_blocks: input.blocks,
+                    depth: Segments::blocks::<S>(input.blocks),
                     column_blocks: output.blocks,
                     a: rows_of::<_, S>(scratch.rows.as_ptr(), rows),
                     b: rows_of::<_, S>(outputs.cast_const(), rows),

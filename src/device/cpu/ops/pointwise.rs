@@ -1,7 +1,7 @@
 //! The head's pointwise convolution of the mean of its inputs, without ReLU.
 
 use super::super::gather::GatherBackward;
-use super::super::gemm::{Product, WeightGradient};
+use super::super::gemm::{Product, Segments, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
 use super::classifier::HeadGradient;
@@ -68,7 +68,7 @@ impl Kernel for PointwiseBackward<'_> {
                 let to = self.to.add(input.plane(tile.first, 0, tile.batch));
                 let product = Product {
                     rows,
-                    depth_blocks: output.blocks,
+                    depth: Segments::blocks::<S>(output.blocks),
                     column_blocks: input.blocks,
                     a: rows_of::<_, S>(outputs.cast_const(), rows),
                     b: self.weight_transposed,
@@ -97,7 +97,7 @@ impl Kernel for PointwiseBackward<'_> {
                 }
                 let gradient = WeightGradient {
                     rows,
-                    depth_blocks: input.blocks,
+                    depth: Segments::blocks::<S>(input.blocks),
                     column_blocks: output.blocks,
                     a: rows_of::<_, S>(scratch.rows.as_ptr(), rows),
                     b: rows_of::<_, S>(outputs.cast_const(), rows),

@@ -1,64 +1,66 @@
-//! The stem: a dense 3x3 convolution of the images, padding 1, as a product with the images' patches.
+//! The stem: a dense 3x3 convolution of the images, padding 1. One row of the output is a product of the image's windows
+//! with the weight: a window's three rows are segments of neighbouring floats, so the windows are read where they lie.
 
-use super::super::gemm::{Strided, WeightGradient};
+use super::super::gemm::{Product, Segments, Strided, WeightGradient};
 use super::super::layout::{Layout, padded};
 use super::super::simd::{Kernel, Simd};
-use super::tile::{Images, OutputGradient, RawOutput, Scratch, Tile, rows_of};
+use super::tile::{Images, OutputGradient, RawOutput, Scratch, rows_of};
 use crate::net::ImageShape;
 
-/// Columns of the patch matrix, padded: `9 * channels`, ordered `(row, column, channel)`.
-pub(crate) fn patch_channels(image: ImageShape, lanes: usize) -> usize {
+/// Rows of the weight's matrix, padded: `9 * channels`, ordered `(row, column, channel)`.
+pub(crate) fn window_channels(image: ImageShape, lanes: usize) -> usize {
     padded(9 * image.channels, lanes)
 }
 
-/// Where patches come from.
+/// Floats of an image with a border of one zero pixel.
+pub(crate) fn bordered_image(image: ImageShape) -> usize {
+    (image.height + 2) * (image.width + 2) * image.channels
+}
+
+/// The images and how windows step over them.
 #[derive(Clone, Copy)]
-pub(crate) struct Patches {
+pub(crate) struct Windows {
     /// `(batch, height, width, channels)`
     pub pixels: *const f32,
     pub image: ImageShape,
     pub stride: usize,
 }
 
-impl Patches {
-    /// Writes the patches of a tile, a row a pixel of the output, row-major.
+impl Windows {
+    /// Copies an image into a plane whose border is zero already.
     #[inline(always)]
-    unsafe fn write(&self, tile: Tile, output: &Layout, columns: usize, to: *mut f32) {
+    unsafe fn copy(&self, number: usize, to: *mut f32) {
         let ImageShape { channels, height, width } = self.image;
-        // SAFETY: the caller vouches for the sizes; source pixels are bounds-checked against the image.
+        // SAFETY: the caller vouches for the sizes.
         unsafe {
-            let mut row = to;
-            for image in tile.first..tile.first + tile.images {
-                let pixels = self.pixels.add(image * height * width * channels);
-                for y in 0..output.height {
-                    for x in 0..output.width {
-                        std::ptr::write_bytes(row, 0, columns);
-                        for i in 0..3 {
-                            let source = (y * self.stride + i).wrapping_sub(1);
-                            if source >= height {
-                                continue;
-                            }
-                            for j in 0..3 {
-                                let column = (x * self.stride + j).wrapping_sub(1);
-                                if column < width {
-                                    let from = pixels.add((source * width + column) * channels);
-                                    let to = row.add((3 * i + j) * channels);
-                                    std::ptr::copy_nonoverlapping(from, to, channels);
-                                }
-                            }
-                        }
-                        row = row.add(columns);
-                    }
-                }
+            let from = self.pixels.add(number * height * width * channels);
+            for y in 0..height {
+                let to = to.add(((y + 1) * (width + 2) + 1) * channels);
+                std::ptr::copy_nonoverlapping(from.add(y * width * channels), to, width * channels);
             }
         }
+    }
+
+    /// The columns of a window.
+    #[inline(always)]
+    fn depth(&self) -> Segments {
+        Segments { count: 3, length: 3 * self.image.channels }
+    }
+
+    /// The windows of one row of the output, as the rows of a matrix.
+    #[inline(always)]
+    unsafe fn of_row(&self, bordered: *const f32, y: usize) -> Strided<*const f32> {
+        let segment_stride = (self.image.width + 2) * self.image.channels;
+        // SAFETY: the caller's.
+        let start = unsafe { bordered.add(y * self.stride * segment_stride) };
+        Strided { start, row_stride: self.stride * self.image.channels, segment_stride }
     }
 }
 
 /// The forward on one group.
 pub(crate) struct StemForward<'a> {
     pub images: Images,
-    pub patches: Patches,
+    pub windows: Windows,
     pub output: RawOutput,
     pub scratch: &'a mut Scratch,
 }
@@ -68,14 +70,29 @@ impl Kernel for StemForward<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let columns = patch_channels(self.patches.image, S::LANES);
-        for tile in self.images.tiles(&self.output.layout) {
-            // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
-            unsafe {
-                self.patches.write(tile, &self.output.layout, columns, self.scratch.rows.as_mut_ptr());
-                let start = self.scratch.rows.as_ptr();
-                let a = Strided { start, row_stride: columns, block_stride: S::LANES };
-                self.output.multiply::<S>(tile, a, columns / S::LANES);
+        let (windows, output) = (self.windows, self.output);
+        let bordered = &mut self.scratch.bordered;
+        bordered[..bordered_image(windows.image)].fill(0.0);
+        for tile in self.images.tiles(&output.layout) {
+            let rows = tile.images * output.layout.pixels();
+            for image in tile.first..tile.first + tile.images {
+                // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
+                unsafe {
+                    windows.copy(image, bordered.as_mut_ptr());
+                    let to = output.to.add(output.layout.plane(image, 0, tile.batch));
+                    for y in 0..output.layout.height {
+                        S::call(Product {
+                            rows: output.layout.width,
+                            depth: windows.depth(),
+                            column_blocks: output.layout.blocks,
+                            a: windows.of_row(bordered.as_ptr(), y),
+                            b: output.weight,
+                            c: rows_of::<_, S>(to.add(y * output.layout.width * S::LANES), rows),
+                            sums: output.sums,
+                            squares: output.squares,
+                        });
+                    }
+                }
             }
         }
     }
@@ -84,7 +101,7 @@ impl Kernel for StemForward<'_> {
 /// The backward on one group: the gradient of the weight only.
 pub(crate) struct StemBackward<'a> {
     pub images: Images,
-    pub patches: Patches,
+    pub windows: Windows,
     pub output: Layout,
     pub gradient: OutputGradient<'a>,
     /// Added to.
@@ -97,25 +114,29 @@ impl Kernel for StemBackward<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let columns = patch_channels(self.patches.image, S::LANES);
-        let scratch = self.scratch;
-        for tile in self.images.tiles(&self.output) {
-            let rows = tile.images * self.output.pixels();
+        let (windows, output, scratch) = (self.windows, self.output, self.scratch);
+        scratch.bordered[..bordered_image(windows.image)].fill(0.0);
+        let bordered = scratch.bordered.as_mut_ptr();
+        for tile in self.images.tiles(&output) {
+            let rows = tile.images * output.pixels();
             // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
             unsafe {
-                self.patches.write(tile, &self.output, columns, scratch.rows.as_mut_ptr());
                 let outputs = scratch.outputs_gradient.as_mut_ptr();
                 self.gradient.form::<S>(&mut scratch.planes, tile, outputs);
-                let start = scratch.rows.as_ptr();
-                let gradient = WeightGradient {
-                    rows,
-                    depth_blocks: columns / S::LANES,
-                    column_blocks: self.output.blocks,
-                    a: Strided { start, row_stride: columns, block_stride: S::LANES },
-                    b: rows_of::<_, S>(outputs.cast_const(), rows),
-                    c: self.weight_gradient,
-                };
-                S::call(gradient);
+                for image in 0..tile.images {
+                    windows.copy(tile.first + image, bordered);
+                    for y in 0..output.height {
+                        let row = (image * output.height + y) * output.width;
+                        S::call(WeightGradient {
+                            rows: output.width,
+                            depth: windows.depth(),
+                            column_blocks: output.blocks,
+                            a: windows.of_row(bordered, y),
+                            b: rows_of::<_, S>(outputs.add(row * S::LANES).cast_const(), rows),
+                            c: self.weight_gradient,
+                        });
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
 use super::super::gather::{Gather, Plane, Target};
-use super::super::gemm::{Product, Strided};
+use super::super::gemm::{Product, Segments, Strided};
 use super::super::layout::Layout;
 use super::super::simd::Simd;
 
@@ -156,7 +156,7 @@ pub(crate) struct Statistics {
 /// The matrix `[block][row][lane]` of a tile.
 #[inline(always)]
 pub(crate) fn rows_of<P, S: Simd>(start: P, rows: usize) -> Strided<P> {
-    Strided { start, row_stride: S::LANES, block_stride: rows * S::LANES }
+    Strided { start, row_stride: S::LANES, segment_stride: rows * S::LANES }
 }
 
 /// Where an operation's raw output goes, and the weight of the product that makes it.
@@ -181,7 +181,7 @@ impl RawOutput {
         unsafe {
             S::call(Product {
                 rows,
-                depth_blocks,
+                depth: Segments::blocks::<S>(depth_blocks),
                 column_blocks: self.layout.blocks,
                 a,
                 b: self.weight,
@@ -196,9 +196,9 @@ impl RawOutput {
 /// Floats that each part of [`Scratch`] needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScratchSizes {
-    /// A plane with a border.
+    /// A plane, or an image, with a border.
     pub bordered: usize,
-    /// A tile of a node's pointwise inputs, or of patches.
+    /// A tile of a node's pointwise inputs.
     pub rows: usize,
     /// A tile of outputs.
     pub outputs: usize,
@@ -226,7 +226,7 @@ pub(crate) struct Scratch {
     pub bordered_gradient: Vec<f32>,
     /// A plane.
     pub plane: Vec<f32>,
-    /// The pointwise convolution's inputs, or the stem's patches.
+    /// The pointwise convolution's inputs.
     pub rows: Vec<f32>,
     /// Their gradient.
     pub rows_gradient: Vec<f32>,
