@@ -3,7 +3,7 @@
 
 use super::depthwise::Depthwise;
 use super::gather::{Gather, Plane, Target};
-use super::gemm::{Product, Segments, Strided};
+use super::gemm::{Moments, Product, Segments, Strided};
 use super::network::{Batch, Network, NetworkOptions, Step};
 use super::simd::{InstructionSet, Kernel, Simd};
 use crate::net::{OpKind, ValueId, Workload};
@@ -29,7 +29,7 @@ pub struct PointwiseBench {
     a: Vec<f32>,
     b: Vec<f32>,
     c: Vec<f32>,
-    sums: Vec<f32>,
+    moments: Vec<f32>,
 }
 
 impl PointwiseBench {
@@ -40,13 +40,17 @@ impl PointwiseBench {
         let blocks = (inputs.div_ceil(lanes), outputs.div_ceil(lanes));
         let (inputs, outputs) = (blocks.0 * lanes, blocks.1 * lanes);
         let (a, b) = (ramp(rows * inputs), ramp(inputs * outputs));
-        PointwiseBench { set, rows, blocks, a, b, c: vec![0.0; rows * outputs], sums: vec![0.0; 2 * outputs] }
+        PointwiseBench { set, rows, blocks, a, b, c: vec![0.0; rows * outputs], moments: vec![0.0; 3 * outputs] }
     }
 
     /// Once.
     pub fn run(&mut self) {
         let segment_stride = self.rows * self.set.lanes();
-        let (sums, squares) = self.sums.split_at_mut(self.blocks.1 * self.set.lanes());
+        let outputs = self.blocks.1 * self.set.lanes();
+        let (shift, sums) = self.moments.split_at_mut(outputs);
+        let (sums, squares) = sums.split_at_mut(outputs);
+        let moments =
+            Moments { shift: shift.as_mut_ptr(), sums: sums.as_mut_ptr(), squares: squares.as_mut_ptr(), first: true };
         let product = Product {
             rows: self.rows,
             depth: Segments { count: self.blocks.0, length: self.set.lanes() },
@@ -54,8 +58,7 @@ impl PointwiseBench {
             a: Strided { start: self.a.as_ptr(), row_stride: self.set.lanes(), segment_stride },
             b: self.b.as_ptr(),
             c: Strided { start: self.c.as_mut_ptr(), row_stride: self.set.lanes(), segment_stride },
-            sums: sums.as_mut_ptr(),
-            squares: squares.as_mut_ptr(),
+            moments: Some(moments),
         };
         // SAFETY: the set is available; the buffers have the product's shapes.
         unsafe { self.set.run(product) }

@@ -43,8 +43,18 @@ impl Segments {
     }
 }
 
-/// `c = a * b`, optionally with the column sums of `c` and of its squares added up: batch norm's statistics come out of
-/// the product's registers.
+/// Where a product adds up the moments of its columns, each `(padded columns)`. What is summed is `c - shift`, so that
+/// columns whose mean is far larger than their deviation lose no digits; the shift is one of their elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Moments {
+    pub shift: *mut f32,
+    pub sums: *mut f32,
+    pub squares: *mut f32,
+    /// Whether nothing was summed yet: the product's first row becomes the shift.
+    pub first: bool,
+}
+
+/// `c = a * b`, optionally with the moments of `c`'s columns: batch norm's statistics come out of the product's registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Product {
     /// Rows of `a` and `c`.
@@ -59,10 +69,8 @@ pub(crate) struct Product {
     pub b: *const f32,
     /// `(rows, columns)`; its segments are blocks.
     pub c: Strided<*mut f32>,
-    /// `(columns)`: where the column sums are added, and those of the squares; null for none.
-    pub sums: *mut f32,
-    /// See `sums`.
-    pub squares: *mut f32,
+    /// See there.
+    pub moments: Option<Moments>,
 }
 
 /// The pointers must be valid for the shapes given, and `c` must overlap nothing else.
@@ -94,35 +102,23 @@ impl Product {
     unsafe fn panel<S: Simd, const R: usize, const W: usize>(&self, b: *const f32, block: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let mut sums = [[S::zero(); 2]; W];
+            let mut columns = Columns::<S, W>::new(self, b, block);
             let mut row = 0;
             while row + R <= self.rows {
-                self.tile::<S, R, W>(b, block, row, &mut sums);
+                self.tile::<S, R, W>(b, block, row, &mut columns);
                 row += R;
             }
-            let rest = self.rows - row;
-            match rest {
-                1 => self.tile::<S, 1, W>(b, block, row, &mut sums),
-                2 => self.tile::<S, 2, W>(b, block, row, &mut sums),
-                3 => self.tile::<S, 3, W>(b, block, row, &mut sums),
-                4.. => {
-                    self.tile::<S, 4, W>(b, block, row, &mut sums);
-                    match rest {
-                        5 => self.tile::<S, 1, W>(b, block, row + 4, &mut sums),
-                        6 => self.tile::<S, 2, W>(b, block, row + 4, &mut sums),
-                        7 => self.tile::<S, 3, W>(b, block, row + 4, &mut sums),
-                        _ => {}
-                    }
-                }
-                0 => {}
+            if self.rows - row >= 4 {
+                self.tile::<S, 4, W>(b, block, row, &mut columns);
+                row += 4;
             }
-            if !self.sums.is_null() {
-                for (w, [sum, square]) in sums.into_iter().enumerate() {
-                    let at = (block + w) * S::LANES;
-                    S::store(self.sums.add(at), S::add(S::load(self.sums.add(at)), sum));
-                    S::store(self.squares.add(at), S::add(S::load(self.squares.add(at)), square));
-                }
+            match self.rows - row {
+                1 => self.tile::<S, 1, W>(b, block, row, &mut columns),
+                2 => self.tile::<S, 2, W>(b, block, row, &mut columns),
+                3 => self.tile::<S, 3, W>(b, block, row, &mut columns),
+                _ => {}
             }
+            columns.add_to(self, block);
         }
     }
 
@@ -132,7 +128,7 @@ impl Product {
         b: *const f32,
         block: usize,
         row: usize,
-        sums: &mut [[S::Vector; 2]; W],
+        columns: &mut Columns<S, W>,
     ) {
         // SAFETY: the caller's.
         unsafe {
@@ -144,13 +140,63 @@ impl Product {
                     S::store(c.add(r * self.c.row_stride + w * self.c.segment_stride), value);
                 }
             }
-            if !self.sums.is_null() {
-                for values in tile {
-                    for (w, value) in values.into_iter().enumerate() {
-                        sums[w][0] = S::add(sums[w][0], value);
-                        sums[w][1] = S::mul_add(value, value, sums[w][1]);
-                    }
+            if self.moments.is_some() {
+                tile.into_iter().for_each(|values| columns.take(values));
+            }
+        }
+    }
+}
+
+/// The moments of the columns of one panel, in registers.
+struct Columns<S: Simd, const W: usize> {
+    shift: [S::Vector; W],
+    sums: [S::Vector; W],
+    squares: [S::Vector; W],
+}
+
+impl<S: Simd, const W: usize> Columns<S, W> {
+    #[inline(always)]
+    unsafe fn new(product: &Product, b: *const f32, block: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let zeros = [S::zero(); W];
+            let mut columns = Columns { shift: zeros, sums: zeros, squares: zeros };
+            let Some(moments) = product.moments else { return columns };
+            let at = moments.shift.add(block * S::LANES);
+            if moments.first {
+                [columns.shift] = multiply::<S, 1, W>(product.a.start, &product.a, b, product.depth);
+                for (w, &shift) in columns.shift.iter().enumerate() {
+                    S::store(at.add(w * S::LANES), shift);
                 }
+            } else {
+                for (w, shift) in columns.shift.iter_mut().enumerate() {
+                    *shift = S::load(at.add(w * S::LANES));
+                }
+            }
+            columns
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn take(&mut self, values: [S::Vector; W]) {
+        for (w, value) in values.into_iter().enumerate() {
+            // SAFETY: the caller vouches for the instruction set.
+            unsafe {
+                let value = S::sub(value, self.shift[w]);
+                self.sums[w] = S::add(self.sums[w], value);
+                self.squares[w] = S::mul_add(value, value, self.squares[w]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_to(self, product: &Product, block: usize) {
+        let Some(moments) = product.moments else { return };
+        for w in 0..W {
+            let at = (block + w) * S::LANES;
+            for (total, part) in [(moments.sums, self.sums[w]), (moments.squares, self.squares[w])] {
+                // SAFETY: the caller's.
+                unsafe { S::store(total.add(at), S::add(S::load(total.add(at)), part)) };
             }
         }
     }

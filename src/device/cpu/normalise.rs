@@ -42,12 +42,41 @@ impl<'a> Coefficients<'a> {
     }
 }
 
-/// Mean and biased variance from the sum and the sum of squares of `count` numbers.
-pub(crate) fn moments(sum: f64, squares: f64, count: f64) -> (f64, f64) {
-    let mean = sum / count;
-    let variance = squares / count - mean * mean;
-    // Rounding may take it below zero; a NaN must stay one.
-    (mean, if variance < 0.0 { 0.0 } else { variance })
+/// Count, mean and sum of squared deviations of some numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moments {
+    pub count: f64,
+    pub mean: f64,
+    deviations: f64,
+}
+
+impl Moments {
+    /// From the sums of `count` numbers less `shift`, and of their squares.
+    pub(crate) fn shifted(count: f64, shift: f64, sum: f64, squares: f64) -> Self {
+        if count == 0.0 {
+            return Moments::default();
+        }
+        Moments { count, mean: shift + sum / count, deviations: squares - sum * sum / count }
+    }
+
+    /// Takes in other numbers (Chan, Golub & LeVeque 1979).
+    pub(crate) fn add(&mut self, other: Moments) {
+        let count = self.count + other.count;
+        if other.count == 0.0 {
+            return;
+        }
+        let difference = other.mean - self.mean;
+        self.deviations += other.deviations + difference * difference * self.count * other.count / count;
+        self.mean += difference * other.count / count;
+        self.count = count;
+    }
+
+    /// The biased variance.
+    pub(crate) fn variance(&self) -> f64 {
+        let variance = self.deviations / self.count;
+        // Rounding may take it below zero; a NaN must stay one.
+        if variance < 0.0 { 0.0 } else { variance }
+    }
 }
 
 /// One channel of batch norm's backward.
@@ -104,9 +133,8 @@ mod tests {
         let (gamma, beta) = (1.3, -0.2);
         let loss =
             |x: &[f64], gamma, beta| -> f64 { normalised(x, gamma, beta).iter().zip(&g).map(|(y, g)| y * g).sum() };
-        let (sum, squares) = (x.iter().sum(), x.iter().map(|v| v * v).sum());
-        let (mean, variance) = moments(sum, squares, 5.0);
-        let inverse = 1.0 / (variance + EPSILON).sqrt();
+        let moments = Moments::shifted(5.0, 0.0, x.iter().sum(), x.iter().map(|v| v * v).sum());
+        let (mean, inverse) = (moments.mean, 1.0 / (moments.variance() + EPSILON).sqrt());
         let sums =
             ChannelSums { gradient: g.iter().sum(), product: g.iter().zip(&x).map(|(g, x)| g * x).sum(), count: 5.0 };
         let got = backward(gamma as f32, mean as f32, inverse as f32, sums);
@@ -123,5 +151,19 @@ mod tests {
         assert!((f64::from(got.gamma) - want).abs() <= 1e-6);
         let want = (loss(&x, gamma, beta + h) - loss(&x, gamma, beta - h)) / (2.0 * h);
         assert!((f64::from(got.beta) - want).abs() <= 1e-6);
+    }
+
+    #[test]
+    fn moments_of_groups_are_those_of_all_numbers() {
+        let numbers = [1000.25, 1000.5, 999.75, 1001.0, 998.5, 1000.0, 1002.0];
+        let mean = numbers.iter().sum::<f64>() / 7.0;
+        let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 7.0;
+        let mut moments = Moments::default();
+        for group in [&numbers[..3], &[], &numbers[3..4], &numbers[4..]] {
+            let shift = group.first().copied().unwrap_or(0.0);
+            let less = group.iter().map(|x| x - shift);
+            moments.add(Moments::shifted(group.len() as f64, shift, less.clone().sum(), less.map(|x| x * x).sum()));
+        }
+        assert!((moments.mean - mean).abs() <= 1e-12 && (moments.variance() - variance).abs() <= 1e-12);
     }
 }

@@ -23,8 +23,8 @@ pub(crate) struct OpPlaces {
     pub gradient_shift: usize,
     /// In `coefficients`: batch norm as `scale * x + shift`, the mean and 1 / standard deviation, `(4, channels)`.
     pub norm: usize,
-    /// In `partials`: `(2, channels)` sums of the output and its squares.
-    pub output_sums: usize,
+    /// In `partials`: `(3, channels)` shift, sums and sums of squares of the output.
+    pub output_moments: usize,
     /// In `partials`: `(1 + inputs, channels)` sums of the gathered gradient, and of its products with the inputs.
     pub gradient_sums: usize,
     /// In `coefficients`: the same, summed over groups.
@@ -97,7 +97,7 @@ impl Program {
                 gradient_scales: coefficients.take((consumers.len() + 1) * out),
                 gradient_shift: coefficients.take(out),
                 norm: coefficients.take(4 * out),
-                output_sums: partials.take(2 * out),
+                output_moments: partials.take(3 * out),
                 gradient_sums: partials.take((1 + inputs) * channels),
                 gradient_totals: coefficients.take((1 + inputs) * channels),
                 value,

@@ -1,8 +1,9 @@
 //! Between the sweeps: folding batch norms and edge weights into the gathers' coefficients, and reducing what the groups
 //! have summed, always in the order of the groups.
 
+use super::layout::GROUP_IMAGES;
 use super::network::Memory;
-use super::normalise::{ChannelSums, Coefficients, Norm, RUNNING_SHARE, backward, moments};
+use super::normalise::{ChannelSums, Coefficients, Moments, Norm, RUNNING_SHARE, backward};
 use super::program::Program;
 use crate::net::{BatchNorm, OpKind, ParameterId, Weighting};
 
@@ -78,12 +79,13 @@ impl Fold<'_> {
         let padded = places.output.padded_channels();
         let count = (images * places.output.pixels()) as f64;
         for channel in 0..places.output.channels {
-            let (mut sum, mut squares) = (0.0, 0.0);
-            for partials in self.memory.partials.chunks_exact(program.partials).take(program.groups(images)) {
-                sum += f64::from(partials[places.output_sums + channel]);
-                squares += f64::from(partials[places.output_sums + padded + channel]);
+            let mut moments = Moments::default();
+            for (group, partials) in self.memory.partials.chunks_exact(program.partials).enumerate() {
+                let members = images.saturating_sub(group * GROUP_IMAGES).min(GROUP_IMAGES) * places.output.pixels();
+                let of = |row: usize| f64::from(partials[places.output_moments + row * padded + channel]);
+                moments.add(Moments::shifted(members as f64, of(0), of(1), of(2)));
             }
-            let (mean, variance) = moments(sum, squares, count);
+            let (mean, variance) = (moments.mean, moments.variance());
             self.set_norm(number, norm, channel, mean, variance);
             let unbiased = variance * count / (count - 1.0).max(1.0);
             for (id, now) in [(norm.running_mean, mean), (norm.running_variance, unbiased)] {

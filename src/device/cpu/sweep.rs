@@ -100,20 +100,13 @@ impl<'a> Sweep<'a> {
         unsafe { self.partials.add(group * self.program.partials + offset) }
     }
 
-    /// Where an operation's raw output goes; its sums are wanted in training only.
+    /// Where an operation's raw output goes; its moments are wanted in training only.
     fn raw_output(&self, places: &OpPlaces, weight: ParameterId, group: usize) -> RawOutput {
-        let out = places.output.padded_channels();
-        let sums = |offset| match self.training {
-            true => self.partial(offset, group),
+        let moments = match self.training {
+            true => self.partial(places.output_moments, group),
             false => std::ptr::null_mut(),
         };
-        RawOutput {
-            layout: places.output,
-            weight: self.parameter(weight),
-            to: self.activation(places.value),
-            sums: sums(places.output_sums),
-            squares: sums(places.output_sums + out),
-        }
+        RawOutput { layout: places.output, weight: self.parameter(weight), to: self.activation(places.value), moments }
     }
 
     fn inputs<'o>(&self, number: usize, relu: bool, operands: &'o mut Vec<Operand>) -> Inputs<'o> {

@@ -84,8 +84,7 @@ impl Kernel for ClassifierForward {
                 a: Strided { start, row_stride: features, segment_stride: S::LANES },
                 b: self.weight,
                 c: Strided { start: logits, row_stride: columns, segment_stride: S::LANES },
-                sums: std::ptr::null_mut(),
-                squares: std::ptr::null_mut(),
+                moments: None,
             };
             S::call(product);
             for image in 0..images {
@@ -192,8 +191,7 @@ impl Kernel for ClassifierBackward {
                 a: logits,
                 b: self.weight_transposed,
                 c: Strided { start, row_stride: features, segment_stride: S::LANES },
-                sums: std::ptr::null_mut(),
-                squares: std::ptr::null_mut(),
+                moments: None,
             };
             S::call(product);
             let start = self.buffers.features.add(first * features).cast_const();

@@ -94,8 +94,7 @@ impl Kernel for NodeBackward<'_> {
                     a: rows_of::<_, S>(outputs.cast_const(), rows),
                     b: self.pointwise_transposed,
                     c: rows_of::<_, S>(scratch.rows_gradient.as_mut_ptr(), rows),
-                    sums: std::ptr::null_mut(),
-                    squares: std::ptr::null_mut(),
+                    moments: None,
                 };
                 S::call(product);
                 for block in 0..input.blocks {

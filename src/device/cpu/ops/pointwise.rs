@@ -73,8 +73,7 @@ impl Kernel for PointwiseBackward<'_> {
                     a: rows_of::<_, S>(outputs.cast_const(), rows),
                     b: self.weight_transposed,
                     c: rows_of::<_, S>(to, rows),
-                    sums: std::ptr::null_mut(),
-                    squares: std::ptr::null_mut(),
+                    moments: None,
                 };
                 S::call(product);
                 for block in 0..input.blocks {

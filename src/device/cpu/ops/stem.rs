@@ -88,8 +88,7 @@ impl Kernel for StemForward<'_> {
                             a: windows.of_row(bordered.as_ptr(), y),
                             b: output.weight,
                             c: rows_of::<_, S>(to.add(y * output.layout.width * S::LANES), rows),
-                            sums: output.sums,
-                            squares: output.squares,
+                            moments: output.moments(image == self.images.start && y == 0),
                         });
                     }
                 }

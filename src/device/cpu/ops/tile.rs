@@ -1,8 +1,8 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
 use super::super::gather::{Gather, Plane, Target};
-use super::super::gemm::{Product, Segments, Strided};
-use super::super::layout::Layout;
+use super::super::gemm::{Moments, Product, Segments, Strided};
+use super::super::layout::{GROUP_IMAGES, Layout};
 use super::super::simd::Simd;
 
 /// The images of one group, in a batch.
@@ -167,15 +167,24 @@ pub(crate) struct RawOutput {
     pub weight: *const f32,
     /// The whole batch, blocked.
     pub to: *mut f32,
-    /// `(padded out)`: sums of the outputs and of their squares are added here; null in evaluation.
-    pub sums: *mut f32,
-    pub squares: *mut f32,
+    /// `(3, padded out)`: shift, sums and sums of squares of the group's outputs; null in evaluation.
+    pub moments: *mut f32,
 }
 
 impl RawOutput {
+    /// Where a product's moments go; `first` for the group's first product.
+    #[inline(always)]
+    pub(super) fn moments(&self, first: bool) -> Option<Moments> {
+        let channels = self.layout.padded_channels();
+        // SAFETY: three vectors of channels lie at the pointer.
+        let at = |row| unsafe { self.moments.add(row * channels) };
+        (!self.moments.is_null()).then(|| Moments { shift: at(0), sums: at(1), squares: at(2), first })
+    }
+
     /// Multiplies a tile's rows, of `depth_blocks` blocks, with the weight.
     #[inline(always)]
     pub(super) unsafe fn multiply<S: Simd>(&self, tile: Tile, a: Strided<*const f32>, depth_blocks: usize) {
+        let first = tile.first.is_multiple_of(GROUP_IMAGES);
         let rows = tile.images * self.layout.pixels();
         // SAFETY: the caller's; tiles of different groups are disjoint.
         unsafe {
@@ -186,8 +195,7 @@ impl RawOutput {
                 a,
                 b: self.weight,
                 c: rows_of::<_, S>(self.to.add(self.layout.plane(tile.first, 0, tile.batch)), rows),
-                sums: self.sums,
-                squares: self.squares,
+                moments: self.moments(first),
             });
         }
     }

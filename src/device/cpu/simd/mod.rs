@@ -25,6 +25,7 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(to: *mut f32, value: Self::Vector);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     /// Every method on vectors with signs, zeros and a NaN, lane by lane.
-    struct Everything<'a>(&'a [f32; 16], &'a [f32; 16], &'a mut [[f32; 16]; 6]);
+    struct Everything<'a>(&'a [f32; 16], &'a [f32; 16], &'a mut [[f32; 16]; 7]);
 
     impl Kernel for Everything<'_> {
         type Output = usize;
@@ -134,6 +135,7 @@ mod tests {
                 let (a, b) = (S::load(self.0.as_ptr()), S::load(self.1.as_ptr()));
                 let results = [
                     S::add(a, b),
+                    S::sub(a, b),
                     S::mul(a, b),
                     S::mul_add(a, b, S::splat(3.0)),
                     S::relu(a),
@@ -162,13 +164,14 @@ mod tests {
                 eprintln!("skipped: this processor has no {set}");
                 continue;
             }
-            let mut out = [[9.0f32; 16]; 6];
+            let mut out = [[9.0f32; 16]; 7];
             // SAFETY: the set is available.
             let lanes = unsafe { set.run(Everything(&a, &b, &mut out)) };
             assert_eq!(lanes, set.lanes());
             for i in 0..lanes {
                 let expected = [
                     a[i] + b[i],
+                    a[i] - b[i],
                     a[i] * b[i],
                     a[i] * b[i] + 3.0,
                     if a[i] < 0.0 { 0.0 } else { a[i] },
