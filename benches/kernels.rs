@@ -52,10 +52,10 @@ fn pointwise(criterion: &mut Criterion) {
 }
 
 fn depthwise(criterion: &mut Criterion) {
-    for side in [4, 7, 14, 16] {
-        let mut kernel = DepthwiseBench::new(side);
+    for (side, images) in [(4, 8), (7, 2), (14, 1), (16, 1)] {
+        let mut kernel = DepthwiseBench::new(side, images);
         let work = kernel.work();
-        bench(criterion, &format!("depthwise 3x3, {side} x {side}"), work, || kernel.run());
+        bench(criterion, &format!("depthwise 3x3, {images} of {side} x {side}"), work, || kernel.run());
     }
 }
 

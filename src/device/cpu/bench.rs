@@ -1,11 +1,11 @@
 //! Single kernels and single operations with memory of their own, for the benchmarks: safe to call, with flops and bytes
 //! stated.
 
-use super::depthwise::Depthwise;
-use super::gather::{Gather, Plane, Target};
+use super::depthwise::{Convolution, Depthwise};
+use super::gather::{Gather, Plane};
 use super::gemm::{Moments, Product, Segments, Strided};
 use super::network::{Batch, Network, NetworkOptions, Step};
-use super::simd::{InstructionSet, Kernel, Simd};
+use super::simd::InstructionSet;
 use crate::net::{OpKind, ValueId, Workload};
 
 /// What one run of a kernel does.
@@ -71,47 +71,35 @@ impl PointwiseBench {
     }
 }
 
-/// The depthwise 3x3 convolution of planes with a border, stride 1.
+/// The depthwise 3x3 convolution of planes, stride 1.
 pub struct DepthwiseBench {
     set: InstructionSet,
-    convolution: Depthwise,
+    shape: Depthwise,
+    images: usize,
     input: Vec<f32>,
+    zeros: Vec<f32>,
     weight: Vec<f32>,
     output: Vec<f32>,
 }
 
-/// The convolution as a kernel of its own.
-struct DepthwiseKernel<'a>(&'a mut DepthwiseBench);
-
-impl Kernel for DepthwiseKernel<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let bench = self.0;
-        // SAFETY: the caller vouches for the instruction set; the buffers have the convolution's shapes.
-        unsafe {
-            let output = bench.output.as_mut_ptr();
-            bench.convolution.forward::<S>(bench.input.as_ptr(), bench.weight.as_ptr(), output);
-        }
-    }
-}
-
 impl DepthwiseBench {
-    /// One plane of `side` by `side` pixels.
-    pub fn new(side: usize) -> Self {
+    /// `images` planes of `side` by `side` pixels.
+    pub fn new(side: usize, images: usize) -> Self {
         let set = InstructionSet::best();
-        let convolution = Depthwise { input_height: side, input_width: side, height: side, width: side, stride: 1 };
+        let shape = Depthwise { input_height: side, input_width: side, height: side, width: side, stride: 1 };
         let lanes = set.lanes();
-        let input = ramp((side + 2) * (side + 2) * lanes);
-        DepthwiseBench { set, convolution, input, weight: ramp(9 * lanes), output: vec![0.0; side * side * lanes] }
+        let floats = images * side * side * lanes;
+        let (zeros, output) = (vec![0.0; side * lanes], vec![0.0; floats]);
+        DepthwiseBench { set, shape, images, input: ramp(floats), zeros, weight: ramp(9 * lanes), output }
     }
 
     /// Once.
     pub fn run(&mut self) {
-        let set = self.set;
-        // SAFETY: the set is available.
-        unsafe { set.run(DepthwiseKernel(self)) }
+        let DepthwiseBench { set, shape, images, ref input, ref zeros, ref weight, ref mut output } = *self;
+        let (input, zeros, weight) = (input.as_ptr(), zeros.as_ptr(), weight.as_ptr());
+        let convolution = Convolution { shape, images, input, zeros, weight, output: output.as_mut_ptr() };
+        // SAFETY: the set is available; the buffers have the convolution's shapes.
+        unsafe { set.run(convolution) }
     }
 
     /// What a run does.
@@ -142,10 +130,10 @@ impl GatherBench {
     pub fn run(&mut self) {
         let scale = self.scale.as_ptr();
         let planes: Vec<Plane> = self.inputs.iter().map(|i| Plane { values: i.as_ptr(), scale }).collect();
-        let width = self.output.len() / self.set.lanes();
-        let target = Target { start: self.output.as_mut_ptr(), rows: 1, width, row_stride: 0 };
+        let vectors = self.output.len() / self.set.lanes();
+        let gather = Gather { planes: &planes, shift: scale, relu: true, to: self.output.as_mut_ptr(), vectors };
         // SAFETY: the set is available; all planes have the target's length.
-        unsafe { self.set.run(Gather { planes: &planes, shift: scale, relu: true, target }) }
+        unsafe { self.set.run(gather) }
     }
 
     /// What a run does.

@@ -164,9 +164,10 @@ fn place_gradients(plan: &Plan, producer: &[usize], ops: &mut [OpPlaces], values
 fn scratch_of(plan: &Plan, places: &OpPlaces, inputs: usize, lanes: usize) -> ScratchSizes {
     let (input, output) = (&places.input, &places.output);
     let rows = output.tile * output.pixels();
-    let bordered = |layout: &Layout| (layout.height + 2) * (layout.width + 2) * lanes;
     ScratchSizes {
-        bordered: bordered(input).max(bordered(output)).max(bordered_image(plan.image)),
+        image: bordered_image(plan.image),
+        gathered: input.tile * input.pixels() * lanes,
+        zeros: input.width.max(output.width) * lanes,
         rows: rows * input.padded_channels(),
         outputs: rows * output.padded_channels(),
         planes: inputs.max(places.consumers.len() + 1),

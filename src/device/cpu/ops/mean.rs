@@ -1,6 +1,5 @@
 //! The plain mean of values: a stage's output.
 
-use super::super::gather::GatherBackward;
 use super::super::simd::{Kernel, Simd};
 use super::tile::{Images, Inputs, OutputGradient, Scratch, Statistics};
 
@@ -55,19 +54,7 @@ impl Kernel for MeanBackward<'_> {
                     let to = self.to.add(layout.plane(tile.first, block, tile.batch));
                     self.gradient.inputs.gather_tile::<S>(&mut scratch.planes, tile, block, to);
                     let planes = self.inputs.planes::<S>(&mut scratch.planes, tile.first, block, tile.batch);
-                    let backward = GatherBackward {
-                        planes,
-                        gradient: to,
-                        gate: std::ptr::null(),
-                        gate_stride: 0,
-                        rows: 1,
-                        width: tile.images * layout.pixels(),
-                        to,
-                        sums: self.statistics.sums.add(block * S::LANES),
-                        products: self.statistics.products.add(block * S::LANES),
-                        product_stride: self.statistics.channels,
-                    };
-                    S::call(backward);
+                    self.statistics.add::<S>(planes, block, to, tile.images * layout.pixels());
                 }
             }
         }

@@ -3,12 +3,11 @@
 //! The gather's result and the depthwise outputs never leave the cache; the backward forms them again, which is cheaper
 //! than a trip to memory and halves what a training step keeps.
 
-use super::super::depthwise::Depthwise;
-use super::super::gather::{GatherBackward, copy_into_border};
+use super::super::depthwise::{Convolution, Depthwise, DepthwiseGradient, InputGradient, Output};
 use super::super::gemm::{Product, Segments, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
-use super::tile::{Images, Inputs, OutputGradient, RawOutput, Scratch, Statistics, rows_of};
+use super::tile::{Images, Inputs, OutputGradient, RawOutput, Scratch, Statistics, Tile, rows_of};
 
 /// The forward of a node on one group.
 pub(crate) struct NodeForward<'a> {
@@ -27,24 +26,29 @@ impl Kernel for NodeForward<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Scratch { bordered, rows: matrix, planes, .. } = self.scratch;
-        clear_border::<S>(bordered, self.inputs.layout.height, self.inputs.layout.width);
-        let pixels = self.output.layout.pixels();
+        let scratch = self.scratch;
+        let (input, pixels) = (self.inputs.layout, self.output.layout.pixels());
+        let gathered = scratch.gathered.as_mut_ptr();
         for tile in self.images.tiles(&self.output.layout) {
             let rows = tile.images * pixels;
             // SAFETY: scratch and operands have the sizes of the layouts; tiles of different groups are disjoint.
             unsafe {
-                for block in 0..self.inputs.layout.blocks {
-                    let weight = self.depthwise.add(block * 9 * S::LANES);
-                    for image in 0..tile.images {
-                        let at = (tile.first + image, block, tile.batch);
-                        self.inputs.gather_bordered::<S>(planes, at, bordered.as_mut_ptr());
-                        let to = matrix.as_mut_ptr().add((block * rows + image * pixels) * S::LANES);
-                        self.convolution.forward::<S>(bordered.as_ptr(), weight, to);
+                for block in 0..input.blocks {
+                    for part in tile.tiles(&input) {
+                        self.inputs.gather_tile::<S>(&mut scratch.planes, part, block, gathered);
+                        let row = block * rows + (part.first - tile.first) * pixels;
+                        S::call(Convolution {
+                            shape: self.convolution,
+                            images: part.images,
+                            input: gathered,
+                            zeros: scratch.zeros.as_ptr(),
+                            weight: self.depthwise.add(block * 9 * S::LANES),
+                            output: scratch.rows.as_mut_ptr().add(row * S::LANES),
+                        });
                     }
                 }
-                let a = rows_of::<_, S>(matrix.as_ptr(), rows);
-                self.output.multiply::<S>(tile, a, self.inputs.layout.blocks);
+                let a = rows_of::<_, S>(scratch.rows.as_ptr(), rows);
+                self.output.multiply::<S>(tile, a, input.blocks);
             }
         }
     }
@@ -75,75 +79,63 @@ impl Kernel for NodeBackward<'_> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let scratch = self.scratch;
-        let (input, output) = (self.inputs.layout, self.output);
-        clear_border::<S>(&mut scratch.bordered, input.height, input.width);
-        clear_border::<S>(&mut scratch.bordered_gradient, output.height, output.width);
-        let pixels = output.pixels();
+    unsafe fn run<S: Simd>(mut self) {
+        let output = self.output;
         for tile in self.images.tiles(&output) {
-            let rows = tile.images * pixels;
+            let rows = tile.images * output.pixels();
             // SAFETY: scratch and operands have the sizes of the layouts; tiles of different groups are disjoint.
             unsafe {
-                let outputs = scratch.outputs_gradient.as_mut_ptr();
-                self.gradient.form::<S>(&mut scratch.planes, tile, outputs);
-                let product = Product {
+                let outputs = self.scratch.outputs_gradient.as_mut_ptr();
+                self.gradient.form::<S>(&mut self.scratch.planes, tile, outputs);
+                S::call(Product {
                     rows,
                     depth: Segments::blocks::<S>(output.blocks),
-                    column_blocks: input.blocks,
+                    column_blocks: self.inputs.layout.blocks,
                     a: rows_of::<_, S>(outputs.cast_const(), rows),
                     b: self.pointwise_transposed,
-                    c: rows_of::<_, S>(scratch.rows_gradient.as_mut_ptr(), rows),
+                    c: rows_of::<_, S>(self.scratch.rows_gradient.as_mut_ptr(), rows),
                     moments: None,
-                };
-                S::call(product);
-                for block in 0..input.blocks {
-                    let weight = self.depthwise.add(block * 9 * S::LANES);
-                    let weight_gradient = self.depthwise_gradient.add(block * 9 * S::LANES);
-                    for image in 0..tile.images {
-                        let at = (tile.first + image, block, tile.batch);
-                        let bordered = scratch.bordered.as_mut_ptr();
-                        let planes = self.inputs.gather_bordered::<S>(&mut scratch.planes, at, bordered);
-                        let row = (block * rows + image * pixels) * S::LANES;
-                        self.convolution.forward::<S>(bordered, weight, scratch.rows.as_mut_ptr().add(row));
-                        let bordered_gradient = scratch.bordered_gradient.as_mut_ptr();
-                        let from = scratch.rows_gradient.as_ptr().add(row);
-                        copy_into_border::<S>(from, bordered_gradient, output.height, output.width);
-                        self.convolution.weight_gradient::<S>(bordered, bordered_gradient, weight_gradient);
-                        let plane = scratch.plane.as_mut_ptr();
-                        self.convolution.input_gradient::<S>(bordered_gradient, weight, plane);
-                        let gate_stride = (input.width + 2) * S::LANES;
-                        let backward = GatherBackward {
-                            planes,
-                            gradient: plane,
-                            gate: bordered.add(gate_stride + S::LANES),
-                            gate_stride,
-                            rows: input.height,
-                            width: input.width,
-                            to: self.to.add(input.plane(at.0, block, tile.batch)),
-                            sums: self.statistics.sums.add(block * S::LANES),
-                            products: self.statistics.products.add(block * S::LANES),
-                            product_stride: self.statistics.channels,
-                        };
-                        S::call(backward);
+                });
+                for block in 0..self.inputs.layout.blocks {
+                    for part in tile.tiles(&self.inputs.layout) {
+                        let row = block * rows + (part.first - tile.first) * output.pixels();
+                        self.depthwise::<S>(part, block, row);
                     }
                 }
-                let gradient = WeightGradient {
+                S::call(WeightGradient {
                     rows,
-                    depth: Segments::blocks::<S>(input.blocks),
+                    depth: Segments::blocks::<S>(self.inputs.layout.blocks),
                     column_blocks: output.blocks,
-                    a: rows_of::<_, S>(scratch.rows.as_ptr(), rows),
+                    a: rows_of::<_, S>(self.scratch.rows.as_ptr(), rows),
                     b: rows_of::<_, S>(outputs.cast_const(), rows),
                     c: self.pointwise_gradient,
-                };
-                S::call(gradient);
+                });
             }
         }
     }
 }
 
-/// Zeroes a plane with a border: scratch serves planes of many sizes, so what was inside may be border now.
-#[inline(always)]
-fn clear_border<S: Simd>(plane: &mut [f32], height: usize, width: usize) {
-    plane[..(height + 2) * (width + 2) * S::LANES].fill(0.0);
+impl NodeBackward<'_> {
+    /// Forms one block of some images' pointwise inputs again, at `row` of the tile, and takes their gradient back through
+    /// the depthwise convolution and the ReLU.
+    #[inline(always)]
+    unsafe fn depthwise<S: Simd>(&mut self, part: Tile, block: usize, row: usize) {
+        let (shape, images) = (self.convolution, part.images);
+        let Scratch { gathered, zeros, rows, rows_gradient, planes, .. } = &mut *self.scratch;
+        // SAFETY: the caller's.
+        unsafe {
+            let (input, zeros) = (gathered.as_mut_ptr(), zeros.as_ptr());
+            let planes = self.inputs.gather_tile::<S>(planes, part, block, input);
+            let weight = self.depthwise.add(block * 9 * S::LANES);
+            let output = rows.as_mut_ptr().add(row * S::LANES);
+            S::call(Convolution { shape, images, input, zeros, weight, output });
+            let gradient = rows_gradient.as_ptr().add(row * S::LANES);
+            let to = self.depthwise_gradient.add(block * 9 * S::LANES);
+            S::call(DepthwiseGradient { shape, images, input, zeros, gradient, to });
+            let to = self.to.add(self.inputs.layout.plane(part.first, block, part.batch));
+            let output = Output { to, gate: input };
+            S::call(InputGradient { shape, images, gradient, zeros, weight, output });
+            self.statistics.add::<S>(planes, block, to, images * self.inputs.layout.pixels());
+        }
+    }
 }

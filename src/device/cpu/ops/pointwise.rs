@@ -1,6 +1,5 @@
 //! The head's pointwise convolution of the mean of its inputs, without ReLU.
 
-use super::super::gather::GatherBackward;
 use super::super::gemm::{Product, Segments, WeightGradient};
 use super::super::layout::Layout;
 use super::super::simd::{Kernel, Simd};
@@ -80,19 +79,7 @@ impl Kernel for PointwiseBackward<'_> {
                     let row = block * rows * S::LANES;
                     let gathered = scratch.rows.as_mut_ptr().add(row);
                     let planes = self.inputs.gather_tile::<S>(&mut scratch.planes, tile, block, gathered);
-                    let backward = GatherBackward {
-                        planes,
-                        gradient: to.add(row),
-                        gate: std::ptr::null(),
-                        gate_stride: 0,
-                        rows: 1,
-                        width: rows,
-                        to: to.add(row),
-                        sums: self.statistics.sums.add(block * S::LANES),
-                        products: self.statistics.products.add(block * S::LANES),
-                        product_stride: self.statistics.channels,
-                    };
-                    S::call(backward);
+                    self.statistics.add::<S>(planes, block, to.add(row), rows);
                 }
                 let gradient = WeightGradient {
                     rows,

@@ -27,7 +27,7 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// Copies an image into a plane whose border is zero already.
+    /// Copies an image into the inner part of a plane with a border.
     #[inline(always)]
     unsafe fn copy(&self, number: usize, to: *mut f32) {
         let ImageShape { channels, height, width } = self.image;
@@ -71,21 +71,20 @@ impl Kernel for StemForward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (windows, output) = (self.windows, self.output);
-        let bordered = &mut self.scratch.bordered;
-        bordered[..bordered_image(windows.image)].fill(0.0);
+        let bordered = self.scratch.image.as_mut_ptr();
         for tile in self.images.tiles(&output.layout) {
             let rows = tile.images * output.layout.pixels();
             for image in tile.first..tile.first + tile.images {
                 // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.
                 unsafe {
-                    windows.copy(image, bordered.as_mut_ptr());
+                    windows.copy(image, bordered);
                     let to = output.to.add(output.layout.plane(image, 0, tile.batch));
                     for y in 0..output.layout.height {
                         S::call(Product {
                             rows: output.layout.width,
                             depth: windows.depth(),
                             column_blocks: output.layout.blocks,
-                            a: windows.of_row(bordered.as_ptr(), y),
+                            a: windows.of_row(bordered, y),
                             b: output.weight,
                             c: rows_of::<_, S>(to.add(y * output.layout.width * S::LANES), rows),
                             moments: output.moments(image == self.images.start && y == 0),
@@ -114,8 +113,7 @@ impl Kernel for StemBackward<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (windows, output, scratch) = (self.windows, self.output, self.scratch);
-        scratch.bordered[..bordered_image(windows.image)].fill(0.0);
-        let bordered = scratch.bordered.as_mut_ptr();
+        let bordered = scratch.image.as_mut_ptr();
         for tile in self.images.tiles(&output) {
             let rows = tile.images * output.pixels();
             // SAFETY: scratch and operands have the sizes of the layouts; groups are disjoint.

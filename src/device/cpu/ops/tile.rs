@@ -1,6 +1,6 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
-use super::super::gather::{Gather, Plane, Target};
+use super::super::gather::{Gather, GradientSums, Plane};
 use super::super::gemm::{Moments, Product, Segments, Strided};
 use super::super::layout::{GROUP_IMAGES, Layout};
 use super::super::simd::Simd;
@@ -25,6 +25,14 @@ pub(crate) struct Tile {
     pub images: usize,
     /// Images in the batch.
     pub batch: usize,
+}
+
+impl Tile {
+    /// Its images as tiles of another layout, whose tiles are no larger.
+    #[inline(always)]
+    pub(crate) fn tiles(self, layout: &Layout) -> impl Iterator<Item = Tile> + use<> {
+        Images { start: self.first, end: self.first + self.images, batch: self.batch }.tiles(layout)
+    }
 }
 
 impl Images {
@@ -81,26 +89,6 @@ impl Inputs<'_> {
         &planes[..self.operands.len()]
     }
 
-    /// Gathers one block of one image into the inner part of a plane with a border.
-    #[inline(always)]
-    pub(crate) unsafe fn gather_bordered<'p, S: Simd>(
-        &self,
-        planes: &'p mut [Plane],
-        (image, block, batch): (usize, usize, usize),
-        to: *mut f32,
-    ) -> &'p [Plane] {
-        let row_stride = (self.layout.width + 2) * S::LANES;
-        // SAFETY: the caller's.
-        unsafe {
-            let planes = self.planes::<S>(planes, image, block, batch);
-            let start = to.add(row_stride + S::LANES);
-            let target = Target { start, rows: self.layout.height, width: self.layout.width, row_stride };
-            let shift = self.shift.add(block * S::LANES);
-            S::call(Gather { planes, shift, relu: self.relu, target });
-            planes
-        }
-    }
-
     /// Gathers one block of all images of a tile of this layout into contiguous vectors.
     #[inline(always)]
     pub(crate) unsafe fn gather_tile<'p, S: Simd>(
@@ -113,10 +101,8 @@ impl Inputs<'_> {
         // SAFETY: the caller's.
         unsafe {
             let planes = self.planes::<S>(planes, tile.first, block, tile.batch);
-            let width = tile.images * self.layout.pixels();
-            let target = Target { start: to, rows: 1, width, row_stride: 0 };
-            let shift = self.shift.add(block * S::LANES);
-            S::call(Gather { planes, shift, relu: self.relu, target });
+            let vectors = tile.images * self.layout.pixels();
+            S::call(Gather { planes, shift: self.shift.add(block * S::LANES), relu: self.relu, to, vectors });
             planes
         }
     }
@@ -151,6 +137,19 @@ pub(crate) struct Statistics {
     pub products: *mut f32,
     /// Padded channels.
     pub channels: usize,
+}
+
+impl Statistics {
+    /// Adds up the sums of one block of `vectors` pixels.
+    #[inline(always)]
+    pub(super) unsafe fn add<S: Simd>(&self, planes: &[Plane], block: usize, gradient: *const f32, vectors: usize) {
+        let at = block * S::LANES;
+        // SAFETY: the caller's.
+        unsafe {
+            let (sums, products) = (self.sums.add(at), self.products.add(at));
+            S::call(GradientSums { planes, gradient, vectors, sums, products, stride: self.channels });
+        }
+    }
 }
 
 /// The matrix `[block][row][lane]` of a tile.
@@ -204,8 +203,12 @@ impl RawOutput {
 /// Floats that each part of [`Scratch`] needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScratchSizes {
-    /// A plane, or an image, with a border.
-    pub bordered: usize,
+    /// An image with a border.
+    pub image: usize,
+    /// A block of a tile of a node's inputs.
+    pub gathered: usize,
+    /// A row of a plane.
+    pub zeros: usize,
     /// A tile of a node's pointwise inputs.
     pub rows: usize,
     /// A tile of outputs.
@@ -218,7 +221,9 @@ impl ScratchSizes {
     /// Enough for both.
     pub(crate) fn max(self, other: ScratchSizes) -> ScratchSizes {
         ScratchSizes {
-            bordered: self.bordered.max(other.bordered),
+            image: self.image.max(other.image),
+            gathered: self.gathered.max(other.gathered),
+            zeros: self.zeros.max(other.zeros),
             rows: self.rows.max(other.rows),
             outputs: self.outputs.max(other.outputs),
             planes: self.planes.max(other.planes),
@@ -228,12 +233,12 @@ impl ScratchSizes {
 
 /// The memory that one worker needs beside the batch.
 pub(crate) struct Scratch {
-    /// A gather's result with a border of zeros.
-    pub bordered: Vec<f32>,
-    /// A gradient with a border of zeros.
-    pub bordered_gradient: Vec<f32>,
-    /// A plane.
-    pub plane: Vec<f32>,
+    /// An image with a border of zeros, which nobody writes.
+    pub image: Vec<f32>,
+    /// A gather's result.
+    pub gathered: Vec<f32>,
+    /// Zeros, which nobody writes.
+    pub zeros: Vec<f32>,
     /// The pointwise convolution's inputs.
     pub rows: Vec<f32>,
     /// Their gradient.
@@ -251,9 +256,9 @@ impl Scratch {
     pub(crate) fn new(sizes: ScratchSizes) -> Self {
         let empty = Plane { values: std::ptr::null(), scale: std::ptr::null() };
         Scratch {
-            bordered: vec![0.0; sizes.bordered],
-            bordered_gradient: vec![0.0; sizes.bordered],
-            plane: vec![0.0; sizes.bordered],
+            image: vec![0.0; sizes.image],
+            gathered: vec![0.0; sizes.gathered],
+            zeros: vec![0.0; sizes.zeros],
             rows: vec![0.0; sizes.rows],
             rows_gradient: vec![0.0; sizes.rows],
             outputs_gradient: vec![0.0; sizes.outputs],
