@@ -13,9 +13,6 @@ use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// Repeats whose median is reported.
-const REPEATS: usize = 7;
-
 /// Least length of one repeat where `--steps` does not say how many.
 const REPEAT_TIME: Duration = Duration::from_millis(1000);
 
@@ -46,6 +43,9 @@ pub struct ProfileArgs {
     /// Steps in a repeat; without it, as many as fill a second.
     #[arg(long)]
     steps: Option<u32>,
+    /// Repeats whose median is reported.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    repeats: u16,
     /// Instead of measuring, print the losses of five training steps from the deterministic fill and of an evaluation.
     #[arg(long)]
     check: bool,
@@ -67,6 +67,7 @@ struct Profile {
     candidates: usize,
     batch: usize,
     parameters: u64,
+    repeats: usize,
     images_per_s: f64,
     images_per_s_min: f64,
     images_per_s_max: f64,
@@ -133,6 +134,7 @@ fn check(workload: &Workload, threads: usize) -> Check {
 
 fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {
     let candidates = usize::from(args.candidates);
+    let repeats = usize::from(args.repeats);
     let set = InstructionSet::best();
     let barrier = Barrier::new(candidates);
     let one = || {
@@ -141,7 +143,7 @@ fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {
         runner.step();
         let first = start.elapsed().as_secs_f64();
         (0..3).for_each(|_| runner.step());
-        let rates = (0..REPEATS).map(|_| {
+        let rates = (0..repeats).map(|_| {
             barrier.wait();
             runner.rate()
         });
@@ -151,9 +153,9 @@ fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {
         let running: Vec<_> = (0..candidates).map(|_| scope.spawn(one)).collect();
         running.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
-    let mut rates: Vec<f64> = (0..REPEATS).map(|r| results.iter().map(|(rates, _)| rates[r]).sum()).collect();
+    let mut rates: Vec<f64> = (0..repeats).map(|r| results.iter().map(|(rates, _)| rates[r]).sum()).collect();
     rates.sort_by(f64::total_cmp);
-    let images_per_s = rates[REPEATS / 2];
+    let images_per_s = rates[repeats / 2];
     let multiply_adds = workload.plan.multiply_adds();
     // A training step does the forward's products twice more: for the gradients of inputs and of weights.
     let passes = if args.mode == ProfileMode::Train { 3.0 } else { 1.0 };
@@ -167,9 +169,10 @@ fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {
         candidates,
         batch: workload.batch,
         parameters: workload.plan.trained_parameters(),
+        repeats,
         images_per_s,
         images_per_s_min: rates[0],
-        images_per_s_max: rates[REPEATS - 1],
+        images_per_s_max: rates[repeats - 1],
         multiply_adds_per_image: multiply_adds,
         gflop_per_s: flop_per_s / 1e9,
         fma_peak_gflop_per_s: peak / 1e9,
@@ -230,12 +233,12 @@ impl Runner {
 }
 
 fn text(profile: &Profile) -> String {
-    let Profile { workload, batch, threads, candidates, instruction_set, .. } = profile;
+    let Profile { workload, batch, threads, candidates, instruction_set, repeats, .. } = profile;
     let doing = if profile.mode == ProfileMode::Train { "training" } else { "evaluation" };
     let mut lines = vec![
         format!("{workload}, {doing}, batch {batch}, {candidates} at once, {threads} threads, {instruction_set}"),
         format!(
-            "  {:.0} images/s (median of {REPEATS}; {:.0} to {:.0})",
+            "  {:.0} images/s (median of {repeats}; {:.0} to {:.0})",
             profile.images_per_s, profile.images_per_s_min, profile.images_per_s_max
         ),
         format!("  {:.2} M multiply-adds per image forward", profile.multiply_adds_per_image as f64 / 1e6),

@@ -1,0 +1,121 @@
+"""Rounds in which every contestant has one turn while the others wait, and the table of their medians."""
+
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+from contestants import Failed, Measures, Ours, Rival
+
+
+@dataclass
+class Table:
+    title: str
+    unit: str  # of the rates as they are shown
+    ours: Ours
+    rivals: list[Rival]
+    batch: int | None = None  # shows the milliseconds of such a batch instead of rates
+
+    def play(self, rounds: int, seconds: float, scratch: str) -> dict:
+        """Starts all, plays the rounds, and stops all. Our own failure ends the run; a rival's only leaves it out."""
+        present, left_out = [], []
+        self.ours.start(scratch)
+        for rival in self.rivals:
+            progress(f"{self.title}: {rival.name} starts")
+            try:
+                rival.start(scratch)
+                present.append(rival)
+            except Failed as failed:
+                left_out.append(str(failed))
+        load = Load([self.ours, *present])
+        for number in range(rounds):
+            progress(f"{self.title}: round {number + 1} of {rounds}")
+            for contestant in load.contestants:
+                load.watch(contestant, seconds)
+        progress("")
+        for contestant in load.contestants:
+            contestant.stop()
+        rows = [self.row(contestant.name, contestant.measures) for contestant in load.contestants]
+        return {"title": self.title, "unit": self.unit, "rows": rows, "left_out": left_out, **load.shares()}
+
+    def row(self, name: str, measures: Measures) -> dict:
+        shown = sorted(1000 * self.batch / rate if self.batch else rate for rate in measures.rates)
+        ratio = statistics.median(self.ours.measures.rates) / statistics.median(measures.rates)
+        return {
+            "name": name,
+            "median": statistics.median(shown),
+            "min": shown[0],
+            "max": shown[-1],
+            "ours_is_faster": ratio,
+            "first_step_s": measures.first_step_s,
+            "peak_mb": measures.peak_mb,
+            "import_mb": measures.import_mb,
+            "first_result": measures.first,
+            "rounds": [1000 * self.batch / rate if self.batch else rate for rate in measures.rates],
+        }
+
+
+class Load:
+    """Who used the processors during the turns besides the one whose turn it was."""
+
+    SETTLE_S = 0.05  # a thread that has just finished may spin for a moment
+
+    def __init__(self, contestants: list):
+        self.contestants = contestants
+        self.seconds = self.waiting = self.foreign = 0.0
+
+    def watch(self, contestant, seconds: float):
+        time.sleep(self.SETTLE_S)
+        start, busy, own = time.perf_counter(), busy_seconds(), self.used()
+        contestant.measures.rates.append(contestant.turn(seconds))
+        self.seconds += time.perf_counter() - start
+        used = {name: after - own[name] for name, after in self.used().items()}
+        self.foreign += busy_seconds() - busy - sum(used.values())
+        self.waiting += sum(used.values()) - used[contestant.name]
+
+    def used(self) -> dict[str, float]:
+        return {contestant.name: contestant.cpu_seconds() for contestant in self.contestants}
+
+    def shares(self) -> dict[str, float]:
+        """In processors: 1 is one of them all the time."""
+        return {"waiting_load": self.waiting / self.seconds, "foreign_load": max(0.0, self.foreign / self.seconds)}
+
+
+def busy_seconds() -> float:
+    """Time that all processors were at work or taken by another guest of the host, up to now."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _idle, _wait, interrupt, soft, stolen = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + interrupt + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def text(result: dict) -> str:
+    """The table as Markdown."""
+    lines = [
+        f"{result['title']}, {result['unit']}",
+        "",
+        "| | median | min .. max | ours is faster by | first step after | peak memory (of it libraries) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        low, median, high = (number(row[key]) for key in ("min", "median", "max"))
+        ours = row is result["rows"][0]
+        first = f"{'at most ' if ours else ''}{row['first_step_s']:.2f} s"
+        ratio = "" if ours else f"{row['ours_is_faster']:.2f}x"
+        memory = f"{row['peak_mb']:.0f} MB" + ("" if ours else f" ({row['import_mb']:.0f})")
+        lines.append(f"| {row['name']} | {median} | {low} .. {high} | {ratio} | {first} | {memory} |")
+    lines += [""] + [f"Left out: {reason}" for reason in result["left_out"]]
+    lines.append(
+        f"Processors taken meanwhile by those who waited: {result['waiting_load']:.2f}; by other programs: {result['foreign_load']:.2f}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def progress(line: str):
+    """On one line of a terminal; nothing in a log."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
