@@ -13,6 +13,7 @@ mod interrupt;
 mod network_source;
 mod output;
 pub mod profile;
+mod profile_generator;
 mod progress;
 mod report;
 mod retrain;
@@ -50,6 +51,7 @@ enum Command {
     Init(init::InitArguments),
     Doctor(doctor::DoctorArguments),
     Profile(profile::ProfileArgs),
+    ProfileGenerator(profile_generator::ProfileGeneratorArgs),
 }
 
 impl Command {
@@ -65,6 +67,7 @@ impl Command {
             Command::Init(arguments) => init::execute(arguments),
             Command::Doctor(arguments) => doctor::execute(arguments),
             Command::Profile(arguments) => profile::run(arguments).map(|()| End::Done),
+            Command::ProfileGenerator(arguments) => profile_generator::run(arguments).map(|()| End::Done),
         }
     }
 }

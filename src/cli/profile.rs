@@ -107,7 +107,7 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
 }
 
 /// JSON in one line, so that the lines of several profiles make a table.
-fn json_line<T: Serialize>(value: &T) -> Result<String> {
+pub(super) fn json_line<T: Serialize>(value: &T) -> Result<String> {
     Ok(serde_json::to_string(value).context("cannot be written as JSON")? + "\n")
 }
 
@@ -255,7 +255,7 @@ fn text(profile: &Profile) -> String {
 }
 
 /// Peak resident memory of this process, where the system tells.
-fn peak_memory_mb() -> Option<f64> {
+pub(super) fn peak_memory_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)

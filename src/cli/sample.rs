@@ -65,7 +65,8 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
 }
 
 fn draw(generator: &Generator, space: &dyn Space, key: StreamKey, count: usize) -> anyhow::Result<Vec<Sample>> {
-    let draws = generator.sample(&mut key.stream(), count);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let draws = generator.sample(&mut key.stream(), count, threads);
     let sample = |draw: crate::generator::Draw| {
         let architecture = space.assemble(draw.components)?;
         let key = space.key(&architecture)?.to_string();

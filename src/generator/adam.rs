@@ -1,10 +1,14 @@
 //! The Adam optimiser (Kingma and Ba 2015) with PyTorch's defaults: no decay, betas 0.9 and 0.999, epsilon 1e-8.
 
+use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Vectorise, vectorise};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
+
+/// Parameters of a task for a thread.
+pub(super) const PIECE: usize = 16384;
 
 /// Moments of every parameter.
 #[derive(Clone, Debug)]
@@ -21,12 +25,16 @@ impl Adam {
     }
 
     /// One step: `p -= rate * m' / (sqrt(v') + epsilon)`, m' and v' being the moments without their starting bias.
-    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32]) {
+    /// `gradient` may be longer than the parameters.
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], gang: &mut Gang) {
         self.steps += 1;
-        let rate = self.learning_rate / (1.0 - BETA1.powi(self.steps));
-        let correction = (1.0 - BETA2.powi(self.steps)).sqrt();
+        let rate = (self.learning_rate / (1.0 - BETA1.powi(self.steps))) as f32;
+        let scale = (1.0 - BETA2.powi(self.steps)).sqrt().recip() as f32;
         let Adam { first, second, .. } = self;
-        vectorise(Update { parameters, gradient, first, second, rate: rate as f32, scale: correction.recip() as f32 });
+        gang.for_each_piece([parameters, first, second], PIECE, |start, [parameters, first, second]| {
+            let gradient = &gradient[start..][..parameters.len()];
+            vectorise(Update { parameters, gradient, first, second, rate, scale });
+        });
     }
 }
 
@@ -65,7 +73,7 @@ mod tests {
         let (mut m, mut v) = ([0.0f64; 3], [0.0f64; 3]);
         let mut adam = Adam::new(3, 0.1);
         for (t, g) in [[0.5, -1.0, 0.0], [0.25, 2.0, 1e-3], [-1.0, 0.1, 0.0]].into_iter().enumerate() {
-            adam.step(&mut p, &g.map(|g| g as f32));
+            adam.step(&mut p, &g.map(|g| g as f32), &mut Gang::new(1));
             for i in 0..3 {
                 m[i] = 0.9 * m[i] + 0.1 * g[i];
                 v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];

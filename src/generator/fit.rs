@@ -1,15 +1,21 @@
 //! Fitting generators to weighted graphs, teacher-forced.
 
-use super::adam::Adam;
+use super::adam::{Adam, PIECE};
 use super::gran::{Gran, Score, Target, Workspace};
 use super::loss::{factors, weighted};
 use super::prefixes::PrefixBatch;
+use super::weights::Weights;
+use crate::device::cpu::gang::Gang;
+use crate::device::cpu::matrix::{Vectorise, vectorise};
 use crate::graph::LabelledGraph;
-use std::sync::Mutex;
+use std::ops::Range;
 
-/// Nodes of the batched graph that one task is given at least, where there are so many: enough for the products to be
+/// Nodes of the batched graph that go through the network at once, where there are so many: enough for the products to be
 /// efficient, few enough to stay in the cache.
 const TASK_NODES: usize = 128;
+
+/// Most groups of a minibatch. Each has a gradient of its own, so more threads than this have nothing to do.
+const MOST_GROUPS: usize = 8;
 
 /// A graph and its weight in the loss.
 #[derive(Clone, Copy)]
@@ -18,86 +24,158 @@ pub(super) struct Example<'a> {
     pub rho: f64,
 }
 
+/// The architectures of a step.
+#[derive(Clone, Copy)]
+pub(super) struct Minibatch<'a> {
+    pub count: usize,
+    /// The graph of a component (first number) of an architecture (second number).
+    pub example: &'a (dyn Fn(usize, usize) -> Example<'a> + Sync),
+}
+
 /// Fits one generator.
 pub(super) struct Trainer {
     pub gran: Gran,
     adam: Adam,
+    weights: Weights,
+    /// Of the last minibatch's loss.
+    gradient: Vec<f32>,
+}
+
+/// Threads and their memory, for the steps of a fit.
+pub(super) struct Crew {
+    gang: Gang,
+    memories: Vec<Memory>,
     /// The first `active` belong to the minibatch; the others keep their memory for a larger one.
-    tasks: Vec<Task>,
+    groups: Vec<Group>,
     active: usize,
 }
 
-/// Some graphs of a minibatch: forward, loss, backward. Which graphs a task has depends on the configuration and the
-/// minibatch only, never on the number of threads.
+/// Graphs of a minibatch whose gradients are added up in order. Which graphs a group has depends on the configuration and
+/// the minibatch only, never on the number of threads.
 #[derive(Default)]
-struct Task {
+struct Group {
+    component: usize,
+    examples: Range<usize>,
+    gradient: Vec<f32>,
+    loss: f64,
+}
+
+/// What a thread needs for the graphs that go through the network at once.
+#[derive(Default)]
+struct Memory {
     batch: PrefixBatch,
     rows: Vec<u128>,
     /// Target and score, later the coefficient, of every prefix.
     prefixes: Vec<(Target, Score)>,
-    rhos: Vec<f64>,
     losses: Vec<f64>,
     /// Derivative of the minibatch's loss by each graph's l.
     slopes: Vec<f64>,
     workspace: Workspace,
-    gradient: Vec<f32>,
-    loss: f64,
+}
+
+impl Crew {
+    /// `threads` threads, at least one; they change no result.
+    pub fn new(threads: usize) -> Self {
+        let gang = Gang::new(threads);
+        let memories = (0..gang.threads()).map(|_| Memory::default()).collect();
+        Crew { gang, memories, groups: Vec::new(), active: 0 }
+    }
+
+    /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
+    /// summed over the trainers. The result does not depend on the number of threads.
+    pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        self.prepare(trainers, minibatch);
+        let shared = &*trainers;
+        let groups = &mut self.groups[..self.active];
+        self.gang.for_each_with(groups, &mut self.memories, |_, group, memory| {
+            let trainer = &shared[group.component];
+            group.run(trainer, minibatch, memory);
+        });
+        let mut loss = 0.0;
+        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+            let [first, rest @ ..] = groups else { continue };
+            loss += first.loss + rest.iter().map(|group| group.loss).sum::<f64>();
+            self.gang.for_each_piece([&mut first.gradient], PIECE, |start, [sums]| {
+                rest.iter().for_each(|group| vectorise(Add { from: &group.gradient[start..], to: &mut *sums }));
+            });
+            let trainer = &mut trainers[first.component];
+            std::mem::swap(&mut trainer.gradient, &mut first.gradient);
+            trainer.weights.unfold_gradient(&trainer.gran, &mut trainer.gradient);
+        }
+        loss
+    }
+
+    /// [`Crew::evaluate`], then an optimiser step of every trainer.
+    pub fn step(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        let loss = self.evaluate(trainers, minibatch);
+        for Trainer { gran, adam, gradient, .. } in trainers {
+            adam.step(&mut gran.parameters, gradient, &mut self.gang);
+        }
+        loss
+    }
+
+    /// Packs the weights and shares out the graphs.
+    fn prepare(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) {
+        self.active = 0;
+        for (component, trainer) in trainers.iter_mut().enumerate() {
+            trainer.weights.set(&trainer.gran, &mut self.gang, true);
+            let tasks = minibatch.count.div_ceil(task_graphs(&trainer.gran, minibatch.count));
+            let count = tasks.min(MOST_GROUPS);
+            let bound = |group: usize| group * minibatch.count / count;
+            self.groups.resize_with(self.groups.len().max(self.active + count), Group::default);
+            for (index, group) in self.groups[self.active..][..count].iter_mut().enumerate() {
+                group.component = component;
+                group.examples = bound(index)..bound(index + 1);
+                group.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
+            }
+            trainer.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
+            self.active += count;
+        }
+    }
+}
+
+/// Graphs that go through the network at once.
+fn task_graphs(gran: &Gran, minibatch: usize) -> usize {
+    let config = &gran.config;
+    let nodes: usize = (config.first_step()..config.nodes).map(|step| step + 1).sum();
+    TASK_NODES.div_ceil(nodes.max(1)).min(minibatch.div_ceil(MOST_GROUPS)).max(1)
 }
 
 impl Trainer {
     pub fn new(gran: Gran, learning_rate: f64) -> Self {
         let adam = Adam::new(gran.parameters.len(), learning_rate);
-        Trainer { gran, adam, tasks: Vec::new(), active: 0 }
-    }
-
-    /// Graphs of a task.
-    fn task_graphs(&self) -> usize {
-        let config = &self.gran.config;
-        let nodes: usize = (config.first_step()..config.nodes).map(|step| step + 1).sum();
-        TASK_NODES.div_ceil(nodes.max(1))
-    }
-
-    /// Sets up the tasks of a minibatch.
-    fn prepare<'a>(&mut self, examples: impl Iterator<Item = Example<'a>> + Clone) {
-        let size = self.task_graphs();
-        let count = examples.clone().count();
-        self.active = count.div_ceil(size);
-        self.tasks.resize_with(self.active.max(self.tasks.len()), Task::default);
-        for (index, task) in self.tasks[..self.active].iter_mut().enumerate() {
-            task.prepare(&self.gran, examples.clone().skip(index * size).take(size), count);
-        }
-    }
-
-    /// Adds up the tasks' losses and gradients, in order.
-    fn reduce(&mut self) -> f64 {
-        let Some((first, rest)) = self.tasks[..self.active].split_first_mut() else { return 0.0 };
-        for task in rest {
-            first.gradient.iter_mut().zip(&task.gradient).for_each(|(sum, value)| *sum += value);
-            first.loss += task.loss;
-        }
-        first.loss
+        Trainer { gran, adam, weights: Weights::default(), gradient: Vec::new() }
     }
 
     /// Gradient of the last minibatch's loss.
     #[cfg(test)]
     pub fn gradient(&self) -> &[f32] {
-        self.tasks.first().map_or(&[], |first| &first.gradient)
+        &self.gradient[..self.gran.parameters.len()]
     }
+}
 
-    fn update(&mut self) {
-        if let Some(first) = self.tasks.first() {
-            self.adam.step(&mut self.gran.parameters, &first.gradient);
+impl Group {
+    /// The loss of the group's graphs and its gradient.
+    fn run(&mut self, trainer: &Trainer, minibatch: Minibatch, memory: &mut Memory) {
+        self.gradient.fill(0.0);
+        self.loss = 0.0;
+        let size = task_graphs(&trainer.gran, minibatch.count);
+        for first in self.examples.clone().step_by(size) {
+            let graphs = first..self.examples.end.min(first + size);
+            let examples = graphs.map(|index| (minibatch.example)(self.component, index));
+            memory.prepare(&trainer.gran, examples.clone());
+            let rhos = examples.map(|example| example.rho / minibatch.count as f64);
+            self.loss += memory.run(trainer, rhos, &mut self.gradient);
         }
     }
 }
 
-impl Task {
-    fn prepare<'a>(&mut self, gran: &Gran, examples: impl Iterator<Item = Example<'a>>, minibatch: usize) {
+impl Memory {
+    fn prepare<'a>(&mut self, gran: &Gran, examples: impl ExactSizeIterator<Item = Example<'a>>) {
         let config = &gran.config;
-        self.batch.clear();
+        self.batch.clear(examples.len(), config.id_columns() > 0);
         self.prefixes.clear();
-        self.rhos.clear();
-        for (index, Example { graph, rho }) in examples.enumerate() {
+        for (index, Example { graph, .. }) in examples.enumerate() {
             self.rows.clear();
             self.rows.extend((0..config.nodes).map(|node| graph.dag.predecessor_bits(node)));
             self.batch.push(index, &self.rows, config.first_step()..config.nodes);
@@ -106,80 +184,45 @@ impl Task {
                 (Target { row: self.rows[step], operator }, Score::default())
             });
             self.prefixes.extend(targets);
-            self.rhos.push(rho / minibatch as f64);
         }
-        self.gradient.resize(gran.parameters.len(), 0.0);
     }
 
-    /// The loss of the task's graphs and its gradient.
-    fn run(&mut self, gran: &Gran) {
-        gran.forward(&self.batch, &mut self.workspace);
+    /// The loss of the prepared graphs, given their weights; adds its gradient.
+    fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: &mut [f32]) -> f64 {
+        let Trainer { gran, weights, .. } = trainer;
+        gran.forward(weights, &self.batch, &mut self.workspace);
         let factors = factors(&gran.config);
         self.losses.clear();
-        self.losses.resize(self.rhos.len(), 0.0);
+        self.losses.resize(rhos.len(), 0.0);
         for (index, (prefix, (target, score))) in self.batch.prefixes.iter().zip(&mut self.prefixes).enumerate() {
             *score = gran.score(&mut self.workspace, index, *prefix, *target);
             self.losses[prefix.graph] -= factors.row * score.row + factors.operator * score.operator;
         }
-        self.loss = 0.0;
+        let mut loss = 0.0;
         self.slopes.clear();
-        for (rho, l) in self.rhos.iter().zip(&self.losses) {
-            let weighted = weighted(*rho, *l);
-            self.loss += weighted.loss;
+        for (rho, l) in rhos.zip(&self.losses) {
+            let weighted = weighted(rho, *l);
+            loss += weighted.loss;
             self.slopes.push(weighted.slope);
         }
         for (prefix, (_, score)) in self.batch.prefixes.iter().zip(&mut self.prefixes) {
             let slope = self.slopes[prefix.graph];
             *score = Score { row: -slope * factors.row, operator: -slope * factors.operator };
         }
-        self.gradient.fill(0.0);
-        gran.backward(&self.batch, &self.prefixes, &mut self.workspace, &mut self.gradient);
+        gran.backward(weights, (&self.batch, &self.prefixes), &mut self.workspace, gradient);
+        loss
     }
 }
 
-/// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
-/// summed over the trainers. The result does not depend on the number of threads.
-pub(super) fn evaluate<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
-where
-    I: Iterator<Item = Example<'a>> + Clone,
-{
-    for (component, trainer) in trainers.iter_mut().enumerate() {
-        trainer.prepare(examples(component));
-    }
-    let tasks = trainers.iter_mut().flat_map(|Trainer { gran, tasks, active, .. }| {
-        let gran: &Gran = gran;
-        tasks[..*active].iter_mut().map(move |task| (gran, task))
-    });
-    share_out(threads, tasks, |(gran, task)| task.run(gran));
-    trainers.iter_mut().map(Trainer::reduce).sum()
+struct Add<'a> {
+    from: &'a [f32],
+    to: &'a mut [f32],
 }
 
-/// [`evaluate`], then an optimiser step of every trainer.
-pub(super) fn step<'a, I>(trainers: &mut [Trainer], threads: usize, examples: impl Fn(usize) -> I) -> f64
-where
-    I: Iterator<Item = Example<'a>> + Clone,
-{
-    let loss = evaluate(trainers, threads, examples);
-    trainers.iter_mut().for_each(Trainer::update);
-    loss
-}
-
-/// Runs independent pieces of work on up to `threads` threads, this one included.
-fn share_out<W: Send>(threads: usize, work: impl Iterator<Item = W> + Send, run: impl Fn(W) + Sync) {
-    if threads <= 1 {
-        return work.for_each(run);
+impl Vectorise for Add<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        self.to.iter_mut().zip(self.from).for_each(|(to, from)| *to += from);
     }
-    let queue = Mutex::new(work);
-    let next = || queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
-    std::thread::scope(|scope| {
-        let worker = || {
-            while let Some(piece) = next() {
-                run(piece);
-            }
-        };
-        for _ in 1..threads {
-            scope.spawn(worker);
-        }
-        worker();
-    });
 }

@@ -2,13 +2,14 @@
 
 use super::GeneratorError;
 use super::config::{GranConfig, InputLayout};
-use super::head::{self, HeadState};
+use super::head::{BoundHead, HeadState};
 use super::mixture::{Mixture, Operators, RowLogits};
 use super::parameters::Layout;
-use super::pass::{Backward, Context, Forward, Scratch};
+use super::pass::{Backward, Forward, RoundGraph, Scratch};
 use super::prefixes::{Prefix, PrefixBatch};
-use super::round::RoundState;
-use crate::device::cpu::matrix::Matrix;
+use super::round::{BoundRound, RoundState};
+use super::weights::Weights;
+use crate::device::cpu::matrix::{Matrix, Start, multiply};
 use crate::random::Stream;
 use std::ops::Range;
 
@@ -39,9 +40,9 @@ pub(super) struct Score {
 /// Memory of a forward and a backward pass, kept from batch to batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Workspace {
-    /// Rows of A as numbers (nodes, graph nodes).
+    /// Rows of A as numbers (rows of the first level, graph nodes).
     rows: Matrix,
-    /// States before every round and after the last (nodes, hidden).
+    /// States before every round and after the last (rows of their level, hidden).
     states: Vec<Matrix>,
     rounds: Vec<RoundState>,
     /// `h_new - h_j`, and a last row of zeros for every new node's pair with itself (pairs + 1, hidden).
@@ -78,41 +79,58 @@ impl Gran {
         self.parameters.len()
     }
 
-    fn context<'a>(&'a self, batch: &'a PrefixBatch) -> Context<'a> {
-        Context { config: &self.config, parameters: &self.parameters, batch }
+    /// A round, from level to level of the batch.
+    fn round<'a>(&'a self, weights: &'a Weights, batch: &'a PrefixBatch, round: usize) -> BoundRound<'a> {
+        let last = batch.levels.len() - 1;
+        let (from, to) = (round.min(last), (round + 1).min(last));
+        let graph = RoundGraph { stage: &batch.stages[from], input: &batch.levels[from], output: &batch.levels[to] };
+        BoundRound { layers: &self.layout.rounds[round], weights: &weights.rounds[round], graph }
     }
 
-    /// Runs the network over the batch; [`Gran::score`] and [`Gran::draw`] then read the heads' outputs.
-    pub(super) fn forward(&self, batch: &PrefixBatch, workspace: &mut Workspace) {
+    /// The rows of the last states that are the batch's nodes.
+    fn last_rows<'a>(&self, batch: &'a PrefixBatch) -> &'a [u32] {
+        &batch.levels[self.layout.rounds.len().min(batch.levels.len() - 1)].of
+    }
+
+    fn heads<'a>(&'a self, weights: &'a Weights) -> impl Iterator<Item = BoundHead<'a>> {
+        self.layout.heads().zip(&weights.heads).map(|(layers, weights)| BoundHead { layers, weights })
+    }
+
+    /// Runs the network over the batch; [`Gran::score`] and [`Gran::draw`] then read the heads' outputs. What an earlier
+    /// step of the same batch left in the workspace is used.
+    pub(super) fn forward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
         workspace.rounds.resize_with(self.layout.rounds.len(), RoundState::default);
         workspace.states.resize_with(self.layout.rounds.len() + 1, Matrix::default);
-        self.initial_states(batch, workspace);
+        self.initial_states(weights, batch, workspace);
         let Workspace { states, rounds, scratch, .. } = workspace;
-        let mut pass = Forward { context: self.context(batch), scratch };
-        for (index, (round, kept)) in self.layout.rounds.iter().zip(rounds).enumerate() {
+        let mut pass = Forward { parameters: &self.parameters, scratch };
+        for (index, kept) in rounds.iter_mut().enumerate() {
             let (before, after) = states.split_at_mut(index + 1);
-            round.forward(&mut pass, &before[index], &mut after[0], kept);
+            self.round(weights, batch, index).forward(&mut pass, &before[index], &mut after[0], kept);
         }
-        self.heads_forward(batch, workspace);
+        self.heads_forward(weights, batch, workspace);
     }
 
     /// Adds to `gradient` that of `sum over prefixes of coefficients.row * log P(row) + coefficients.operator * log
     /// P(operator)`. The workspace must hold the forward pass of this batch, and is used up.
     pub(super) fn backward(
         &self,
-        batch: &PrefixBatch,
-        given: &[(Target, Score)],
+        weights: &Weights,
+        (batch, given): (&PrefixBatch, &[(Target, Score)]),
         workspace: &mut Workspace,
         gradient: &mut [f32],
     ) {
-        self.heads_backward(batch, given, workspace, gradient);
+        self.output_gradients(batch, given, workspace);
+        self.heads_backward(weights, batch, workspace, gradient);
         let Workspace { states, rounds, scratch, dstate, .. } = workspace;
-        let mut pass = Backward { context: self.context(batch), gradient, scratch };
-        for (round, (state, kept)) in self.layout.rounds.iter().zip(states.iter().zip(rounds)).rev() {
-            round.backward(&mut pass, state, kept, dstate);
+        let mut pass = Backward { parameters: &self.parameters, gradient, scratch };
+        for (index, (state, kept)) in states.iter().zip(rounds).enumerate().rev() {
+            self.round(weights, batch, index).backward(&mut pass, state, kept, dstate);
         }
-        for prefix in &batch.prefixes {
-            dstate.row_mut(prefix.new_node()).fill(0.0);
+        for (row, initial) in batch.initial.iter().enumerate() {
+            if initial.is_none() {
+                dstate.row_mut(row).fill(0.0);
+            }
         }
         let dinitial = dstate.view().columns(0..self.layout.input.outputs);
         self.layout.input.parameter_gradient(pass.gradient, workspace.rows.view(), dinitial, &mut pass.scratch.panels);
@@ -148,80 +166,83 @@ impl Gran {
     }
 
     /// States before the first round: existing nodes from their rows, new nodes zero.
-    fn initial_states(&self, batch: &PrefixBatch, workspace: &mut Workspace) {
-        let Workspace { rows, states, scratch, .. } = workspace;
-        rows.reshape(batch.nodes(), self.config.nodes);
-        for (node, bits) in batch.rows.iter().enumerate() {
-            rows.row_mut(node).iter_mut().enumerate().for_each(|(j, value)| *value = (bits >> j & 1) as f32);
+    fn initial_states(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
+        let Workspace { rows, states, .. } = workspace;
+        let (level, initial) = (&batch.levels[0], &mut states[0]);
+        rows.reshape(level.rows(), self.config.nodes);
+        initial.reshape(level.rows(), self.config.hidden);
+        for row in level.fresh() {
+            let bits = batch.initial[row].unwrap_or(0);
+            rows.row_mut(row).iter_mut().enumerate().for_each(|(j, value)| *value = (bits >> j & 1) as f32);
+            initial.row_mut(row).fill(0.0);
         }
-        let initial = &mut states[0];
-        initial.reshape_zeroed(batch.nodes(), self.config.hidden);
         let width = self.layout.input.outputs;
-        let mut linear = initial.view_mut().columns(0..width);
-        self.layout.input.forward(&self.parameters, rows.view(), &mut linear, &mut scratch.panels);
-        for prefix in &batch.prefixes {
-            if self.config.input == InputLayout::Released {
-                for (id, node) in prefix.nodes().enumerate() {
-                    initial.row_mut(node)[width + id] = 1.0;
-                }
+        let bias = Start::Bias(self.layout.input.bias(&self.parameters));
+        let to = &mut initial.view_mut().rows(level.fresh()).columns(0..width);
+        multiply(rows.view().rows(level.fresh()), &weights.input, bias, to);
+        for row in level.fresh() {
+            if batch.initial[row].is_none() {
+                initial.row_mut(row).fill(0.0);
+            } else if self.config.input == InputLayout::Released {
+                initial.row_mut(row)[width + usize::from(level.numbers[row])] = 1.0;
             }
-            initial.row_mut(prefix.new_node()).fill(0.0);
         }
     }
 
-    fn heads_forward(&self, batch: &PrefixBatch, workspace: &mut Workspace) {
+    fn heads_forward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
         let Workspace { states, differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
         let state = &states[self.layout.rounds.len()];
-        differences.reshape_zeroed(batch.pairs() + 1, self.config.hidden);
+        let of = |node: usize| state.row(self.last_rows(batch)[node] as usize);
+        differences.reshape(batch.pairs() + 1, self.config.hidden);
+        differences.row_mut(batch.pairs()).fill(0.0);
         for prefix in &batch.prefixes {
-            let new = state.row(prefix.new_node());
+            let new = of(prefix.new_node());
             for (pair, node) in prefix.pairs().zip(prefix.nodes()) {
-                let ends = new.iter().zip(state.row(node));
+                let ends = new.iter().zip(of(node));
                 differences.row_mut(pair).iter_mut().zip(ends).for_each(|(to, (new, old))| *to = new - old);
             }
         }
-        let mut pass = Forward { context: self.context(batch), scratch };
-        let pairs = differences.view();
-        head::forward(&self.layout.theta, &mut pass, pairs.rows(0..batch.pairs()), theta);
-        head::forward(&self.layout.alpha, &mut pass, pairs, alpha);
-        if let Some(layers) = &self.layout.operator {
+        if self.layout.operator.is_some() {
             new_states.reshape(batch.prefixes.len(), self.config.hidden);
             for (index, prefix) in batch.prefixes.iter().enumerate() {
-                new_states.row_mut(index).copy_from_slice(state.row(prefix.new_node()));
+                new_states.row_mut(index).copy_from_slice(of(prefix.new_node()));
             }
-            head::forward(layers, &mut pass, new_states.view(), operator);
+        }
+        let mut pass = Forward { parameters: &self.parameters, scratch };
+        let pairs = differences.view();
+        let inputs = [pairs.rows(0..batch.pairs()), pairs, new_states.view()];
+        for ((head, x), kept) in self.heads(weights).zip(inputs).zip([theta, alpha, operator]) {
+            head.forward(&mut pass, x, kept);
         }
     }
 
     /// Leaves the gradient of the last states in `workspace.dstate`.
-    fn heads_backward(
-        &self,
-        batch: &PrefixBatch,
-        given: &[(Target, Score)],
-        workspace: &mut Workspace,
-        gradient: &mut [f32],
-    ) {
-        self.output_gradients(batch, given, workspace);
-        let Workspace { differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
+    fn heads_backward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace, gradient: &mut [f32]) {
+        let Workspace { states, differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
         let Workspace { dstate, ddifferences, dnew_states, .. } = workspace;
-        let mut pass = Backward { context: self.context(batch), gradient, scratch };
+        let mut pass = Backward { parameters: &self.parameters, gradient, scratch };
         let pairs = differences.view();
         ddifferences.reshape_zeroed(batch.pairs() + 1, self.config.hidden);
-        head::backward(&self.layout.theta, &mut pass, pairs.rows(0..batch.pairs()), theta, ddifferences);
-        head::backward(&self.layout.alpha, &mut pass, pairs, alpha, ddifferences);
-        dstate.reshape_zeroed(batch.nodes(), self.config.hidden);
-        for prefix in &batch.prefixes {
+        dnew_states.reshape_zeroed(new_states.rows(), new_states.cols());
+        let mut heads = self.heads(weights);
+        for ((x, kept), head) in [(pairs.rows(0..batch.pairs()), theta), (pairs, alpha)].into_iter().zip(heads.by_ref())
+        {
+            head.backward(&mut pass, x, kept, ddifferences);
+        }
+        for head in heads {
+            head.backward(&mut pass, new_states.view(), operator, dnew_states);
+        }
+        let of = self.last_rows(batch);
+        dstate.reshape_zeroed(states[self.layout.rounds.len()].rows(), self.config.hidden);
+        for (index, prefix) in batch.prefixes.iter().enumerate() {
+            let new = of[prefix.new_node()] as usize;
             for (pair, node) in prefix.pairs().zip(prefix.nodes()) {
                 let difference = ddifferences.row(pair);
-                dstate.row_mut(node).iter_mut().zip(difference).for_each(|(to, value)| *to -= value);
-                dstate.row_mut(prefix.new_node()).iter_mut().zip(difference).for_each(|(to, value)| *to += value);
+                dstate.row_mut(of[node] as usize).iter_mut().zip(difference).for_each(|(to, value)| *to -= value);
+                dstate.row_mut(new).iter_mut().zip(difference).for_each(|(to, value)| *to += value);
             }
-        }
-        if let Some(layers) = &self.layout.operator {
-            dnew_states.reshape_zeroed(batch.prefixes.len(), self.config.hidden);
-            head::backward(layers, &mut pass, new_states.view(), operator, dnew_states);
-            for (index, prefix) in batch.prefixes.iter().enumerate() {
-                let row = dstate.row_mut(prefix.new_node()).iter_mut();
+            if self.layout.operator.is_some() {
+                let row = dstate.row_mut(new).iter_mut();
                 row.zip(dnew_states.row(index)).for_each(|(to, value)| *to += value);
             }
         }

@@ -4,91 +4,112 @@
 //! [a_r a_z a_n] = W_i x + b_i        [c_r c_z c_n] = W_h h + b_h
 //! r = sigmoid(a_r + c_r)   z = sigmoid(a_z + c_z)   n = tanh(a_n + r c_n)   h' = (1 - z) n + z h
 //! ```
+//!
+//! `W_i x` is what [`super::weights`] makes of it: of the sum of hidden layers where there is no gate.
 
 use super::activation::{sigmoid, tanh};
-use super::parameters::Gru;
-use super::pass::{Backward, Forward};
-use crate::device::cpu::matrix::{Matrix, Start, Vectorise, vectorise};
+use super::parameters::Round;
+use super::pass::{Backward, Forward, RoundGraph};
+use super::round::BoundRound;
+use crate::device::cpu::matrix::{
+    Matrix, Start, Vectorise, add_column_sums, add_transposed_product, multiply, vectorise,
+};
 
 /// What the forward pass leaves for the backward pass.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GruState {
-    /// r, z, n (rows, 3 hidden).
+    /// r, z, n (outputs, 3 hidden).
     gates: Matrix,
-    /// `c_n` (rows, hidden).
-    candidate: Matrix,
+    /// `c_r`, `c_z`, `c_n` (inputs, 3 hidden).
+    from_hidden: Matrix,
 }
 
-/// The cell's two inputs: x and h, both (rows, hidden).
+/// The cell's two inputs.
 #[derive(Clone, Copy)]
 pub(super) struct GruInputs<'a> {
-    pub x: &'a Matrix,
-    pub h: &'a Matrix,
+    /// (outputs, hidden)
+    pub received: &'a Matrix,
+    /// (inputs, hidden)
+    pub state: &'a Matrix,
 }
 
-impl Gru {
-    /// `out` (rows, hidden).
-    pub fn forward(&self, pass: &mut Forward, inputs: GruInputs, out: &mut Matrix, kept: &mut GruState) {
-        let GruInputs { x, h } = inputs;
-        let (parameters, scratch) = (pass.context.parameters, &mut *pass.scratch);
-        let (rows, hidden) = (h.rows(), h.cols());
-        scratch.gru_input.reshape(rows, 3 * hidden);
-        scratch.gru_hidden.reshape(rows, 3 * hidden);
-        kept.gates.reshape(rows, 3 * hidden);
-        kept.candidate.reshape(rows, hidden);
-        out.reshape(rows, hidden);
-        self.input.forward(parameters, x.view(), &mut scratch.gru_input.view_mut(), &mut scratch.panels);
-        self.hidden.forward(parameters, h.view(), &mut scratch.gru_hidden.view_mut(), &mut scratch.panels);
-        vectorise(Gates { from_input: &scratch.gru_input, from_hidden: &scratch.gru_hidden, h, kept, out });
+impl BoundRound<'_> {
+    /// To the fresh rows of `next` (rows, hidden).
+    pub fn gru_forward(&self, pass: &mut Forward, given: GruInputs, next: &mut Matrix, kept: &mut GruState) {
+        let GruInputs { received, state } = given;
+        let (parameters, gru) = (pass.parameters, self.layers.gru);
+        let (fresh, wide) = (self.graph.input.fresh(), gru.input.outputs);
+        let GruState { gates, from_hidden } = kept;
+        gates.reshape(received.rows(), wide);
+        from_hidden.reshape(self.graph.input.rows(), wide);
+        next.reshape(self.graph.output.rows(), state.cols());
+        let bias = Start::Bias(gru.input.bias(parameters));
+        multiply(received.view(), &self.weights.received.forward, bias, &mut gates.view_mut());
+        let bias = Start::Bias(gru.hidden.bias(parameters));
+        let to = &mut from_hidden.view_mut().rows(fresh.clone());
+        multiply(state.view().rows(fresh), &self.weights.hidden.forward, bias, to);
+        let (graph, per_edge) = (self.graph, &self.weights.per_edge[..]);
+        vectorise(Gates { graph, per_edge, from_hidden, state, gates, next });
     }
 
-    /// `dout` holds the gradient of h' on entry and that of h on return; `dx` is overwritten with that of x.
-    pub fn backward(&self, pass: &mut Backward, cell: GruCell, dout: &mut Matrix, dx: &mut Matrix) {
-        let GruCell { inputs: GruInputs { x, h }, kept } = cell;
-        let (parameters, scratch) = (pass.context.parameters, &mut *pass.scratch);
-        let (rows, hidden) = (h.rows(), h.cols());
-        scratch.gru_input.reshape(rows, 3 * hidden);
-        scratch.gru_hidden.reshape(rows, 3 * hidden);
-        dx.reshape(rows, hidden);
-        vectorise(GateGradients { h, kept, dout, dinput: &mut scratch.gru_input, dhidden: &mut scratch.gru_hidden });
-        let (dinput, dhidden) = (scratch.gru_input.view(), scratch.gru_hidden.view());
-        self.input.parameter_gradient(pass.gradient, x.view(), dinput, &mut scratch.panels);
-        self.hidden.parameter_gradient(pass.gradient, h.view(), dhidden, &mut scratch.panels);
-        self.input.input_gradient(parameters, dinput, Start::Zero, &mut dx.view_mut(), &mut scratch.panels);
-        self.hidden.input_gradient(parameters, dhidden, Start::Output, &mut dout.view_mut(), &mut scratch.panels);
-    }
-}
+    /// From the gradient of the outputs to those of both inputs, which are overwritten.
+    pub fn gru_backward(
+        &self,
+        pass: &mut Backward,
+        (given, kept): (GruInputs, &GruState),
+        dnext: &Matrix,
+        [dreceived, dstate]: [&mut Matrix; 2],
+    ) {
+        let GruInputs { received, state } = given;
+        let scratch = &mut *pass.scratch;
+        let (dgates, dhidden, panels) = (&mut scratch.dgates, &mut scratch.dfrom_hidden, &mut scratch.panels);
+        dgates.reshape(kept.gates.rows(), kept.gates.cols());
+        dreceived.reshape(received.rows(), received.cols());
+        dhidden.reshape_zeroed(kept.from_hidden.rows(), kept.from_hidden.cols());
+        dstate.reshape_zeroed(state.rows(), state.cols());
+        vectorise(GateGradients { graph: self.graph, state, kept, dnext, dgates, dhidden, dstate });
 
-/// What the backward pass reads of the forward pass.
-#[derive(Clone, Copy)]
-pub(super) struct GruCell<'a> {
-    pub inputs: GruInputs<'a>,
-    pub kept: &'a GruState,
+        let Round { gru, per_edge, gate, .. } = *self.layers;
+        if gate.is_none() {
+            let tail = pass.parameters.len() + per_edge;
+            let to = &mut pass.gradient[tail..][..gru.input.outputs];
+            vectorise(EdgeCounts { graph: self.graph, dgates, to });
+        }
+        // Of the composite where there is no gate: as wide as the GRU's input weight, and in its place.
+        add_transposed_product(dgates.view(), received.view(), &mut gru.input.weight_mut(pass.gradient), panels);
+        add_column_sums(dgates.view(), gru.input.bias_mut(pass.gradient));
+        gru.hidden.parameter_gradient(pass.gradient, state.view(), dhidden.view(), panels);
+        multiply(dgates.view(), &self.weights.received.backward, Start::Zero, &mut dreceived.view_mut());
+        multiply(dhidden.view(), &self.weights.hidden.backward, Start::Output, &mut dstate.view_mut());
+    }
 }
 
 struct Gates<'a> {
-    from_input: &'a Matrix,
+    graph: RoundGraph<'a>,
+    per_edge: &'a [f32],
     from_hidden: &'a Matrix,
-    h: &'a Matrix,
-    kept: &'a mut GruState,
-    out: &'a mut Matrix,
+    state: &'a Matrix,
+    gates: &'a mut Matrix,
+    next: &'a mut Matrix,
 }
 
 impl Vectorise for Gates<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let hidden = self.h.cols();
-        for row in 0..self.h.rows() {
-            let [a_r, a_z, a_n] = thirds(self.from_input.row(row), hidden);
-            let [c_r, c_z, c_n] = thirds(self.from_hidden.row(row), hidden);
-            let [r, z, n] = thirds_mut(self.kept.gates.row_mut(row), hidden);
-            let (h, out) = (self.h.row(row), self.out.row_mut(row));
-            self.kept.candidate.row_mut(row).copy_from_slice(c_n);
+        let hidden = self.state.cols();
+        let stage = self.graph.stage;
+        for (output, row) in self.graph.output_rows().enumerate() {
+            let own = stage.own[output] as usize;
+            let degree = stage.edges_into(output).len() as f32;
+            let [e_r, e_z, e_n] = thirds(self.per_edge, hidden);
+            let [c_r, c_z, c_n] = thirds(self.from_hidden.row(own), hidden);
+            let [r, z, n] = thirds_mut(self.gates.row_mut(output), hidden);
+            let (h, out) = (&self.state.row(own)[..hidden], &mut self.next.row_mut(row)[..hidden]);
             for i in 0..hidden {
-                r[i] = sigmoid(a_r[i] + c_r[i]);
-                z[i] = sigmoid(a_z[i] + c_z[i]);
-                n[i] = tanh(a_n[i] + r[i] * c_n[i]);
+                r[i] = sigmoid(r[i] + degree * e_r[i] + c_r[i]);
+                z[i] = sigmoid(z[i] + degree * e_z[i] + c_z[i]);
+                n[i] = tanh(n[i] + degree * e_n[i] + r[i] * c_n[i]);
                 out[i] = (1.0 - z[i]) * n[i] + z[i] * h[i];
             }
         }
@@ -96,34 +117,59 @@ impl Vectorise for Gates<'_> {
 }
 
 struct GateGradients<'a> {
-    h: &'a Matrix,
+    graph: RoundGraph<'a>,
+    state: &'a Matrix,
     kept: &'a GruState,
-    dout: &'a mut Matrix,
-    dinput: &'a mut Matrix,
+    dnext: &'a Matrix,
+    dgates: &'a mut Matrix,
     dhidden: &'a mut Matrix,
+    dstate: &'a mut Matrix,
 }
 
 impl Vectorise for GateGradients<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let hidden = self.h.cols();
-        for row in 0..self.h.rows() {
-            let [r, z, n] = thirds(self.kept.gates.row(row), hidden);
-            let [da_r, da_z, da_n] = thirds_mut(self.dinput.row_mut(row), hidden);
-            let [dc_r, dc_z, dc_n] = thirds_mut(self.dhidden.row_mut(row), hidden);
-            let candidate = &self.kept.candidate.row(row)[..hidden];
-            let (h, dout) = (&self.h.row(row)[..hidden], &mut self.dout.row_mut(row)[..hidden]);
+        let hidden = self.state.cols();
+        let stage = self.graph.stage;
+        for (output, row) in self.graph.output_rows().enumerate() {
+            let own = stage.own[output] as usize;
+            let [r, z, n] = thirds(self.kept.gates.row(output), hidden);
+            let [da_r, da_z, da_n] = thirds_mut(self.dgates.row_mut(output), hidden);
+            let [dc_r, dc_z, dc_n] = thirds_mut(self.dhidden.row_mut(own), hidden);
+            let [_, _, candidate] = thirds(self.kept.from_hidden.row(own), hidden);
+            let (h, dnext) = (&self.state.row(own)[..hidden], &self.dnext.row(row)[..hidden]);
+            let dstate = &mut self.dstate.row_mut(own)[..hidden];
             for i in 0..hidden {
-                let dn = dout[i] * (1.0 - z[i]) * (1.0 - n[i] * n[i]);
+                let dn = dnext[i] * (1.0 - z[i]) * (1.0 - n[i] * n[i]);
+                let dr = dn * candidate[i] * r[i] * (1.0 - r[i]);
+                let dz = dnext[i] * (h[i] - n[i]) * z[i] * (1.0 - z[i]);
+                da_r[i] = dr;
+                da_z[i] = dz;
                 da_n[i] = dn;
-                dc_n[i] = dn * r[i];
-                da_r[i] = dn * candidate[i] * r[i] * (1.0 - r[i]);
-                dc_r[i] = da_r[i];
-                da_z[i] = dout[i] * (h[i] - n[i]) * z[i] * (1.0 - z[i]);
-                dc_z[i] = da_z[i];
-                dout[i] *= z[i];
+                dc_r[i] += dr;
+                dc_z[i] += dz;
+                dc_n[i] += dn * r[i];
+                dstate[i] += dnext[i] * z[i];
             }
+        }
+    }
+}
+
+/// `to += sum over outputs of their edges * dgates`
+struct EdgeCounts<'a> {
+    graph: RoundGraph<'a>,
+    dgates: &'a Matrix,
+    to: &'a mut [f32],
+}
+
+impl Vectorise for EdgeCounts<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for output in 0..self.graph.stage.outputs() {
+            let count = self.graph.stage.edges_into(output).len() as f32;
+            self.to.iter_mut().zip(self.dgates.row(output)).for_each(|(sum, value)| *sum += count * value);
         }
     }
 }

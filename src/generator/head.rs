@@ -2,7 +2,8 @@
 
 use super::parameters::Head;
 use super::pass::{Backward, Forward};
-use crate::device::cpu::matrix::{Matrix, Start, View};
+use super::weights::HeadWeights;
+use crate::device::cpu::matrix::{Matrix, Start, View, multiply, multiply_rectified};
 
 /// What the forward pass leaves for the backward pass, the output included.
 #[derive(Clone, Debug, Default)]
@@ -15,42 +16,45 @@ pub(super) struct HeadState {
     pub dout: Matrix,
 }
 
-/// `x` (rows, hidden) gives `kept.out`.
-pub(super) fn forward(head: &Head, pass: &mut Forward, x: View, kept: &mut HeadState) {
-    let HeadState { hidden: [first, second], out, .. } = kept;
-    let (parameters, panels) = (pass.context.parameters, &mut pass.scratch.panels);
-    first.reshape(x.row_count(), head[0].outputs);
-    second.reshape(x.row_count(), head[1].outputs);
-    out.reshape(x.row_count(), head[2].outputs);
-    head[0].forward(parameters, x, &mut first.view_mut(), panels);
-    relu(first);
-    head[1].forward(parameters, first.view(), &mut second.view_mut(), panels);
-    relu(second);
-    head[2].forward(parameters, second.view(), &mut out.view_mut(), panels);
+/// A head with its weights.
+#[derive(Clone, Copy)]
+pub(super) struct BoundHead<'a> {
+    pub layers: &'a Head,
+    pub weights: &'a HeadWeights,
 }
 
-/// From `kept.dout`; the gradient of x is added to `dx` (rows, hidden).
-pub(super) fn backward(head: &Head, pass: &mut Backward, x: View, kept: &HeadState, dx: &mut Matrix) {
-    let HeadState { hidden: [first, second], dout, .. } = kept;
-    let parameters = pass.context.parameters;
-    let panels = &mut pass.scratch.panels;
-    let [dfirst, dsecond] = &mut pass.scratch.dhead;
-    dfirst.reshape(first.rows(), first.cols());
-    dsecond.reshape(second.rows(), second.cols());
+impl BoundHead<'_> {
+    /// `x` (rows, hidden) gives `kept.out`.
+    pub fn forward(&self, pass: &mut Forward, x: View, kept: &mut HeadState) {
+        let HeadState { hidden: [first, second], out, .. } = kept;
+        let parameters = pass.parameters;
+        let bias = |layer: usize| Start::Bias(self.layers[layer].bias(parameters));
+        first.reshape(x.row_count(), self.layers[0].outputs);
+        second.reshape(x.row_count(), self.layers[1].outputs);
+        out.reshape(x.row_count(), self.layers[2].outputs);
+        multiply_rectified(x, &self.weights[0].forward, bias(0), &mut first.view_mut());
+        multiply_rectified(first.view(), &self.weights[1].forward, bias(1), &mut second.view_mut());
+        multiply(second.view(), &self.weights[2].forward, bias(2), &mut out.view_mut());
+    }
 
-    head[2].parameter_gradient(pass.gradient, second.view(), dout.view(), panels);
-    head[2].input_gradient(parameters, dout.view(), Start::Zero, &mut dsecond.view_mut(), panels);
-    relu_gradient(second, dsecond);
-    head[1].parameter_gradient(pass.gradient, first.view(), dsecond.view(), panels);
-    head[1].input_gradient(parameters, dsecond.view(), Start::Zero, &mut dfirst.view_mut(), panels);
-    relu_gradient(first, dfirst);
-    head[0].parameter_gradient(pass.gradient, x, dfirst.view(), panels);
-    let mut dx = dx.view_mut().rows(0..x.row_count());
-    head[0].input_gradient(parameters, dfirst.view(), Start::Output, &mut dx, panels);
-}
+    /// From `kept.dout`; the gradient of x is added to `dx` (rows, hidden).
+    pub fn backward(&self, pass: &mut Backward, x: View, kept: &HeadState, dx: &mut Matrix) {
+        let HeadState { hidden: [first, second], dout, .. } = kept;
+        let panels = &mut pass.scratch.panels;
+        let [dfirst, dsecond] = &mut pass.scratch.dhead;
+        dfirst.reshape(first.rows(), first.cols());
+        dsecond.reshape(second.rows(), second.cols());
 
-fn relu(values: &mut Matrix) {
-    values.data_mut().iter_mut().for_each(|value| *value = value.max(0.0));
+        self.layers[2].parameter_gradient(pass.gradient, second.view(), dout.view(), panels);
+        multiply(dout.view(), &self.weights[2].backward, Start::Zero, &mut dsecond.view_mut());
+        relu_gradient(second, dsecond);
+        self.layers[1].parameter_gradient(pass.gradient, first.view(), dsecond.view(), panels);
+        multiply(dsecond.view(), &self.weights[1].backward, Start::Zero, &mut dfirst.view_mut());
+        relu_gradient(first, dfirst);
+        self.layers[0].parameter_gradient(pass.gradient, x, dfirst.view(), panels);
+        let mut dx = dx.view_mut().rows(0..x.row_count());
+        multiply(dfirst.view(), &self.weights[0].backward, Start::Output, &mut dx);
+    }
 }
 
 /// Clears the gradient where the ReLU's output is zero.

@@ -10,9 +10,11 @@ mod adam;
 mod checkpoint;
 mod config;
 mod cost;
+mod edge_passes;
 mod edges;
 mod error;
 mod fit;
+mod gate;
 mod gran;
 mod gru;
 mod head;
@@ -25,6 +27,7 @@ mod round;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
 pub use cost::Cost;
@@ -36,7 +39,7 @@ use crate::config::GeneratorConfig;
 use crate::graph::LabelledGraph;
 use crate::random::{Purpose, StreamKey};
 use crate::space::ComponentShape;
-use fit::{Example, Trainer};
+use fit::{Crew, Example, Minibatch, Trainer};
 use rand::seq::SliceRandom;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -179,6 +182,7 @@ fn fit_epochs(
     settings: &FitSettings,
     stop: &AtomicBool,
 ) -> Result<Option<FitReport>, GeneratorError> {
+    let mut crew = Crew::new(settings.threads);
     let mut losses = Vec::with_capacity(settings.epochs);
     let mut order: Vec<usize> = (0..buffer.len()).collect();
     for epoch in 0..settings.epochs {
@@ -191,9 +195,11 @@ fn fit_epochs(
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let loss = fit::step(trainers, settings.threads, |component| {
-                minibatch.iter().map(move |&index| Example { graph: &buffer[index][component], rho: weights[index] })
-            });
+            let example = |component: usize, index: usize| {
+                let index = minibatch[index];
+                Example { graph: &buffer[index][component], rho: weights[index] }
+            };
+            let loss = crew.step(trainers, Minibatch { count: minibatch.len(), example: &example });
             if !loss.is_finite() {
                 return Err(GeneratorError::Diverged { epoch, loss });
             }

@@ -1,9 +1,7 @@
 //! Where each tensor lies in the one vector that holds all parameters, and how it starts.
 
 use super::config::GranConfig;
-use crate::device::cpu::matrix::{
-    Panels, Start, View, ViewMut, add_column_sums, linear, linear_input_gradient, linear_weight_gradient,
-};
+use crate::device::cpu::matrix::{Panels, View, ViewMut, add_column_sums, add_transposed_product};
 use crate::random::Stream;
 use rand::RngExt;
 
@@ -63,19 +61,9 @@ impl Linear {
         &mut gradient[self.bias..][..self.outputs]
     }
 
-    /// `y = x W^T + b`: x (rows, inputs), y (rows, outputs).
-    pub fn forward(&self, parameters: &[f32], x: View, y: &mut ViewMut, panels: &mut Panels) {
-        linear(x, self.weight(parameters), Start::Bias(self.bias(parameters)), y, panels);
-    }
-
-    /// `dx = dy W + start`
-    pub fn input_gradient(&self, parameters: &[f32], dy: View, start: Start, dx: &mut ViewMut, panels: &mut Panels) {
-        linear_input_gradient(dy, self.weight(parameters), start, dx, panels);
-    }
-
     /// `dW += dy^T x`, `db += ` column sums of dy.
     pub fn parameter_gradient(&self, gradient: &mut [f32], x: View, dy: View, panels: &mut Panels) {
-        linear_weight_gradient(dy, x, &mut self.weight_mut(gradient), panels);
+        add_transposed_product(dy, x, &mut self.weight_mut(gradient), panels);
         add_column_sums(dy, self.bias_mut(gradient));
     }
 }
@@ -93,6 +81,9 @@ pub(super) struct Round {
     pub message: [Linear; 2],
     pub gate: Option<[Linear; 2]>,
     pub gru: Gru,
+    /// Without a gate: where, behind the gradients of all parameters, that of what an edge adds to the GRU's gates lies
+    /// (3 hidden).
+    pub per_edge: usize,
 }
 
 /// Linear - ReLU - Linear - ReLU - Linear.
@@ -124,6 +115,7 @@ impl Layout {
                     .attention
                     .map(|wide| add_pair(&mut tensors, &format!("{name}.gate"), [edge, wide, hidden])),
                 gru: add_gru(&mut tensors, &format!("{name}.gru"), hidden),
+                per_edge: round * 3 * hidden,
             }
         });
         let rounds = rounds.collect();
@@ -136,6 +128,17 @@ impl Layout {
     /// Number of parameters.
     pub fn len(&self) -> usize {
         self.tensors.last().map_or(0, |last| last.range().end)
+    }
+
+    /// Floats of a gradient while it is added up: the parameters' and what the rounds without a gate put behind them.
+    pub fn gradient_len(&self) -> usize {
+        let per_edge = |round: &Round| if round.gate.is_none() { round.gru.input.outputs } else { 0 };
+        self.len() + self.rounds.iter().map(per_edge).sum::<usize>()
+    }
+
+    /// The output heads: theta, alpha, and the operators' where there are any.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        [&self.theta, &self.alpha].into_iter().chain(&self.operator)
     }
 
     /// Starting values, as PyTorch's linear layers have them: every weight and bias uniform in

@@ -2,7 +2,9 @@
 
 use super::gran::{Gran, Score, Target, Workspace};
 use super::prefixes::PrefixBatch;
+use super::weights::Weights;
 use super::{Generator, GeneratorError};
+use crate::device::cpu::gang::Gang;
 use crate::graph::{Dag, GraphError, LabelledGraph};
 use crate::random::Stream;
 use rand::{RngExt, SeedableRng};
@@ -21,17 +23,21 @@ pub struct Draw {
 
 impl Generator {
     /// Draws architectures: for every row the mixture component, then the edges, then the operator. Every draw has a
-    /// random stream of its own, so the first draws are the same however many there are.
-    pub fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
+    /// random stream of its own, so the first draws are the same however many there are. `threads` change no result.
+    pub fn sample(&self, stream: &mut Stream, count: usize, threads: usize) -> Vec<Draw> {
         let mut streams: Vec<Stream> = (0..count).map(|_| Stream::from_seed(stream.random())).collect();
         let empty = Draw { components: Vec::with_capacity(self.components.len()), log_probability: 0.0 };
         let mut draws = vec![empty; count];
-        let mut workspace = Workspace::default();
+        let mut gang = Gang::new(threads.min(count));
+        let mut memories: Vec<Memory> = (0..gang.threads()).map(|_| Memory::default()).collect();
+        let mut weights = Weights::default();
         for gran in &self.components {
-            let size = (BATCH_NODES / gran.config.nodes).max(1);
-            for (draws, streams) in draws.chunks_mut(size).zip(streams.chunks_mut(size)) {
-                gran.extend_draws(draws, streams, &mut workspace);
-            }
+            weights.set(gran, &mut gang, false);
+            let size = (BATCH_NODES / gran.config.nodes).min(count.div_ceil(gang.threads())).max(1);
+            let mut chunks: Vec<_> = draws.chunks_mut(size).zip(streams.chunks_mut(size)).collect();
+            gang.for_each_with(&mut chunks, &mut memories, |_, (draws, streams), memory| {
+                gran.extend_draws(&weights, draws, streams, memory);
+            });
         }
         draws
     }
@@ -43,10 +49,21 @@ impl Generator {
     /// Graphs of another shape than the generator's.
     pub fn log_probability(&self, components: &[LabelledGraph]) -> Result<f64, GeneratorError> {
         self.check_graphs(components)?;
-        let mut workspace = Workspace::default();
-        let scores = self.components.iter().zip(components);
-        Ok(scores.map(|(gran, graph)| gran.log_probability(graph, &mut workspace)).sum())
+        let (mut memory, mut weights, mut gang) = (Memory::default(), Weights::default(), Gang::new(1));
+        let scores = self.components.iter().zip(components).map(|(gran, graph)| {
+            weights.set(gran, &mut gang, false);
+            gran.log_probability(&weights, graph, &mut memory)
+        });
+        Ok(scores.sum())
     }
+}
+
+/// What a thread needs for the graphs that it draws together.
+#[derive(Default)]
+struct Memory {
+    batch: PrefixBatch,
+    workspace: Workspace,
+    partial: Vec<Partial>,
 }
 
 /// A graph that is being drawn.
@@ -58,6 +75,12 @@ struct Partial {
 }
 
 impl Partial {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.operators.clear();
+        self.log_probability = 0.0;
+    }
+
     fn push(&mut self, target: Target, score: Score) {
         self.rows.push(target.row);
         self.operators.push(target.operator);
@@ -67,37 +90,39 @@ impl Partial {
 
 impl Gran {
     /// Draws one graph for each of `draws` with the stream of the same number; all take a step together.
-    fn extend_draws(&self, draws: &mut [Draw], streams: &mut [Stream], workspace: &mut Workspace) {
-        let mut partial = vec![Partial::default(); draws.len()];
-        let mut batch = PrefixBatch::default();
+    fn extend_draws(&self, weights: &Weights, draws: &mut [Draw], streams: &mut [Stream], memory: &mut Memory) {
+        let Memory { batch, workspace, partial } = memory;
+        partial.resize_with(draws.len(), Partial::default);
+        partial.iter_mut().for_each(Partial::clear);
+        batch.clear(draws.len(), self.config.id_columns() > 0);
         for step in 0..self.config.nodes {
             if step < self.config.first_step() {
                 partial.iter_mut().for_each(|graph| graph.rows.push(0));
                 continue;
             }
-            batch.clear();
+            batch.next_step();
             partial.iter().enumerate().for_each(|(index, graph)| batch.push(index, &graph.rows, step..step + 1));
-            self.forward(&batch, workspace);
-            for (index, (prefix, graph)) in batch.prefixes.iter().zip(&mut partial).enumerate() {
+            self.forward(weights, batch, workspace);
+            for (index, (prefix, graph)) in batch.prefixes.iter().zip(&mut *partial).enumerate() {
                 let target = self.draw(workspace, index, *prefix, &mut streams[index]);
                 graph.push(target, self.score(workspace, index, *prefix, target));
             }
         }
         for (draw, graph) in draws.iter_mut().zip(partial) {
             draw.log_probability += graph.log_probability;
-            let operators = if self.config.operators > 0 { graph.operators } else { Vec::new() };
+            let operators = if self.config.operators > 0 { graph.operators.clone() } else { Vec::new() };
             draw.components.extend(to_dag(&graph.rows).map(|dag| LabelledGraph { dag, operators }));
         }
     }
 
     /// Log-probability of a graph of the right shape.
-    pub(super) fn log_probability(&self, graph: &LabelledGraph, workspace: &mut Workspace) -> f64 {
+    fn log_probability(&self, weights: &Weights, graph: &LabelledGraph, memory: &mut Memory) -> f64 {
+        let Memory { batch, workspace, .. } = memory;
         let steps = self.config.first_step()..self.config.nodes;
         let rows: Vec<u128> = (0..self.config.nodes).map(|node| graph.dag.predecessor_bits(node)).collect();
-        let mut batch = PrefixBatch::default();
-        batch.clear();
+        batch.clear(1, self.config.id_columns() > 0);
         batch.push(0, &rows, steps);
-        self.forward(&batch, workspace);
+        self.forward(weights, batch, workspace);
         let scores = batch.prefixes.iter().enumerate().map(|(index, prefix)| {
             let operator = graph.operators.get(prefix.step).copied().unwrap_or(0);
             let target = Target { row: rows[prefix.step], operator };

@@ -88,7 +88,7 @@ impl Proposer for GeneratorProposer {
 
     /// Nothing before the first fit.
     fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
-        let draws = self.fitted.iter().flat_map(|generator| generator.sample(stream, count));
+        let draws = self.fitted.iter().flat_map(|generator| generator.sample(stream, count, self.threads));
         draws.map(|draw| Draw { components: draw.components, log_probability: draw.log_probability }).collect()
     }
 }

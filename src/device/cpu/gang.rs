@@ -81,6 +81,75 @@ impl Gang {
     }
 }
 
+/// Elements that several threads change, each a different one.
+struct Disjoint<T>(*mut T);
+
+// SAFETY: whoever uses it from several threads hands out every element to one of them at a time.
+unsafe impl<T: Send> Sync for Disjoint<T> {}
+
+impl<T> Disjoint<T> {
+    /// # Safety
+    /// The element is inside the slice, and nobody else uses it.
+    #[expect(clippy::mut_from_ref, reason = "that is what it is for")]
+    unsafe fn get(&self, index: usize) -> &mut T {
+        // SAFETY: the caller's.
+        unsafe { &mut *self.0.add(index) }
+    }
+
+    /// # Safety
+    /// The elements are inside the slice, and nobody else uses them.
+    #[expect(clippy::mut_from_ref, reason = "that is what it is for")]
+    unsafe fn part(&self, start: usize, count: usize) -> &mut [T] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), count) }
+    }
+}
+
+impl Gang {
+    /// Runs `task(number, item)` for every item.
+    pub(crate) fn for_each<T: Send>(&mut self, items: &mut [T], task: impl Fn(usize, &mut T) + Sync) {
+        let mut none = vec![(); self.threads()];
+        self.for_each_with(items, &mut none, |number, item, ()| task(number, item));
+    }
+
+    /// Runs `task(number, item, memory)` for every item, with a memory that is one thread's at a time. There must be at
+    /// least as many memories as threads.
+    pub(crate) fn for_each_with<T: Send, W: Send>(
+        &mut self,
+        items: &mut [T],
+        memories: &mut [W],
+        task: impl Fn(usize, &mut T, &mut W) + Sync,
+    ) {
+        assert!(memories.len() >= self.threads(), "{} memories for {} threads", memories.len(), self.threads());
+        let count = items.len();
+        let (items, memories) = (Disjoint(items.as_mut_ptr()), Disjoint(memories.as_mut_ptr()));
+        self.run(count, &|number, worker| {
+            // SAFETY: `run` gives every number below the count once and a worker, below the number of threads, to one
+            // thread at a time.
+            let (item, memory) = unsafe { (items.get(number), memories.get(worker)) };
+            task(number, item, memory);
+        });
+    }
+
+    /// Runs `task(start, parts)` for pieces of `size` elements, beginning at `start`, of arrays of one length.
+    pub(crate) fn for_each_piece<const N: usize>(
+        &mut self,
+        arrays: [&mut [f32]; N],
+        size: usize,
+        task: impl Fn(usize, [&mut [f32]; N]) + Sync,
+    ) {
+        let length = arrays.first().map_or(0, |array| array.len());
+        assert!(arrays.iter().all(|array| array.len() == length), "arrays of different lengths");
+        let arrays = arrays.map(|array| Disjoint(array.as_mut_ptr()));
+        self.run(length.div_ceil(size), &|number, _| {
+            let start = number * size;
+            let count = size.min(length - start);
+            // SAFETY: the pieces lie inside the arrays, and every number is given once.
+            task(start, arrays.each_ref().map(|array| unsafe { array.part(start, count) }));
+        });
+    }
+}
+
 /// Waits for the workers when it goes out of scope, also when the caller's own task panics.
 struct WaitForWorkers<'a>(&'a Shared);
 
@@ -167,6 +236,39 @@ mod tests {
                 let expected: u64 = (0..500u64).filter(|s| (s % 38) as usize > task).map(|s| s + 1).sum();
                 assert_eq!(count.load(Ordering::Relaxed), expected);
             }
+        }
+    }
+
+    #[test]
+    fn every_item_is_changed_once_with_a_memory_of_its_own() {
+        for threads in [1, 3] {
+            let mut gang = Gang::new(threads);
+            let (mut items, mut memories) = (vec![0; 41], vec![0; threads]);
+            for _ in 0..100 {
+                gang.for_each_with(&mut items, &mut memories, |number, item, memory| {
+                    *item += number;
+                    *memory += 1;
+                });
+            }
+            assert!(items.iter().enumerate().all(|(number, item)| *item == 100 * number));
+            assert_eq!(memories.iter().sum::<usize>(), 4100);
+        }
+    }
+
+    #[test]
+    fn pieces_cover_the_arrays() {
+        for threads in [1, 3] {
+            let mut gang = Gang::new(threads);
+            let (mut a, mut b) = (vec![0.0; 103], vec![1.0; 103]);
+            gang.for_each_piece([&mut a, &mut b], 10, |start, [a, b]| {
+                assert!(a.len() == if start == 100 { 3 } else { 10 } && b.len() == a.len());
+                for (index, (a, b)) in a.iter_mut().zip(b).enumerate() {
+                    *a += (start + index) as f32;
+                    *b += *a;
+                }
+            });
+            assert!(a.iter().zip(&b).enumerate().all(|(index, (a, b))| *a == index as f32 && *b == a + 1.0));
+            gang.for_each_piece([&mut [], &mut []], 10, |_, _| unreachable!());
         }
     }
 

@@ -5,7 +5,7 @@
 
 pub mod bench;
 mod depthwise;
-mod gang;
+pub(crate) mod gang;
 mod gather;
 mod gemm;
 mod layout;

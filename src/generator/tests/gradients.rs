@@ -2,14 +2,16 @@
 
 use super::reference::{Parameters, central_differences, prefix_edges, values};
 use super::{random_graph, small, stream};
+use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::Matrix;
-use crate::generator::fit::{Example, Trainer, evaluate};
-use crate::generator::gru::{GruCell, GruInputs, GruState};
-use crate::generator::head::{self, HeadState};
+use crate::generator::fit::{Crew, Example, Minibatch, Trainer};
+use crate::generator::gru::{GruInputs, GruState};
+use crate::generator::head::{BoundHead, HeadState};
 use crate::generator::mixture::{Mixture, Operators, RowLogits};
-use crate::generator::pass::{Backward, Context, Forward, Scratch};
-use crate::generator::prefixes::PrefixBatch;
-use crate::generator::round::RoundState;
+use crate::generator::pass::{Backward, Forward, RoundGraph, Scratch};
+use crate::generator::prefixes::{PrefixBatch, Stage};
+use crate::generator::round::{BoundRound, RoundState};
+use crate::generator::weights::Weights;
 use crate::generator::{Gran, InputLayout, LossScale};
 use crate::graph::LabelledGraph;
 use rand::RngExt;
@@ -53,25 +55,45 @@ fn assert_parameters(what: &str, gran: &Gran, gradient: &[f32], f: impl Fn(Param
     assert_close(what, gradient, &expected);
 }
 
-fn empty_batch() -> PrefixBatch {
-    PrefixBatch::default()
+fn weights(gran: &Gran) -> Weights {
+    let mut weights = Weights::default();
+    weights.set(gran, &mut Gang::new(1), true);
+    weights
+}
+
+fn zero_gradient(gran: &Gran) -> Vec<f32> {
+    vec![0.0; gran.layout.gradient_len()]
+}
+
+/// The gradient of the parameters.
+fn unfolded(gran: &Gran, weights: &mut Weights, mut gradient: Vec<f32>) -> Vec<f32> {
+    weights.unfold_gradient(gran, &mut gradient);
+    gradient.truncate(gran.parameters.len());
+    gradient
 }
 
 #[test]
 fn gru() {
-    let gran = small(4, 0, None, InputLayout::Plain);
+    // With a gate the cell's input layer is its own.
+    let gran = small(4, 0, Some(5), InputLayout::Plain);
     let hidden = gran.config.hidden;
     let (x, h, factors) = (matrix(3, hidden, 1), matrix(3, hidden, 2), matrix(3, hidden, 3));
-    let batch = empty_batch();
-    let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+    let (parameters, weights) = (&gran.parameters[..], weights(&gran));
     let (scratch, kept, out) = (&mut Scratch::default(), &mut GruState::default(), &mut Matrix::default());
-    let cell = gran.layout.rounds[1].gru;
-    let inputs = GruInputs { x: &x, h: &h };
-    cell.forward(&mut Forward { context, scratch }, inputs, out, kept);
-    let mut gradient = vec![0.0; gran.parameters.len()];
-    let (mut dh, mut dx) = (factors.clone(), Matrix::default());
-    let pass = &mut Backward { context, gradient: &mut gradient, scratch };
-    cell.backward(pass, GruCell { inputs, kept }, &mut dh, &mut dx);
+    // The prefix of two nodes without edges has three nodes; the cell does not ask for the edges between them.
+    let mut batch = PrefixBatch::default();
+    batch.clear(1, false);
+    batch.push(0, &[0, 0], 2..3);
+    let [.., level] = &batch.levels;
+    let stage: &Stage = &batch.stages[2];
+    let graph = RoundGraph { stage, input: level, output: level };
+    let cell = BoundRound { layers: &gran.layout.rounds[1], weights: &weights.rounds[1], graph };
+    let inputs = GruInputs { received: &x, state: &h };
+    cell.gru_forward(&mut Forward { parameters, scratch }, inputs, out, kept);
+    let mut gradient = zero_gradient(&gran);
+    let (mut dh, mut dx) = (Matrix::default(), Matrix::default());
+    let pass = &mut Backward { parameters, gradient: &mut gradient, scratch };
+    cell.gru_backward(pass, (inputs, kept), &factors, [&mut dx, &mut dh]);
 
     let run = |parameters: &Parameters, x: &[f64], h: &[f64]| -> Vec<f64> {
         let cells = rows(x, hidden).into_iter().zip(rows(h, hidden));
@@ -91,16 +113,17 @@ fn output_head() {
     let gran = small(4, 3, None, InputLayout::Plain);
     let hidden = gran.config.hidden;
     let (x, factors) = (matrix(5, hidden, 1), matrix(5, 3, 2));
-    let batch = empty_batch();
-    let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+    let (parameters, mut weights) = (&gran.parameters[..], weights(&gran));
     let (scratch, mut kept) = (&mut Scratch::default(), HeadState::default());
     let layers = gran.layout.operator.unwrap();
-    head::forward(&layers, &mut Forward { context, scratch }, x.view(), &mut kept);
+    let head = BoundHead { layers: &layers, weights: &weights.heads[2] };
+    head.forward(&mut Forward { parameters, scratch }, x.view(), &mut kept);
     kept.dout = factors.clone();
-    let mut gradient = vec![0.0; gran.parameters.len()];
+    let mut gradient = zero_gradient(&gran);
     let mut dx = Matrix::default();
     dx.reshape_zeroed(5, hidden);
-    head::backward(&layers, &mut Backward { context, gradient: &mut gradient, scratch }, x.view(), &kept, &mut dx);
+    head.backward(&mut Backward { parameters, gradient: &mut gradient, scratch }, x.view(), &kept, &mut dx);
+    let gradient = unfolded(&gran, &mut weights, gradient);
 
     let run = |parameters: &Parameters, x: &[f64]| -> Vec<f64> {
         rows(x, hidden).iter().flat_map(|row| parameters.layers("operator", 3, row)).collect()
@@ -123,17 +146,20 @@ fn round_of_message_passing() {
             let graph = random_graph(nodes, 0, &mut stream(5));
             let bits: Vec<u128> = (0..nodes).map(|node| graph.dag.predecessor_bits(node)).collect();
             let mut batch = PrefixBatch::default();
-            batch.clear();
+            batch.clear(1, input == InputLayout::Released);
             batch.push(0, &bits, step..step + 1);
             let (state, factors) = (matrix(step + 1, hidden, 1), matrix(step + 1, hidden, 2));
-            let context = Context { config: &gran.config, parameters: &gran.parameters, batch: &batch };
+            let (parameters, mut weights) = (&gran.parameters[..], weights(&gran));
             let (scratch, kept, out) = (&mut Scratch::default(), &mut RoundState::default(), &mut Matrix::default());
-            let round = gran.layout.rounds[1];
-            round.forward(&mut Forward { context, scratch }, &state, out, kept);
-            let mut gradient = vec![0.0; gran.parameters.len()];
+            let level = &batch.levels[2];
+            let bound = RoundGraph { stage: &batch.stages[2], input: level, output: level };
+            let round = BoundRound { layers: &gran.layout.rounds[1], weights: &weights.rounds[1], graph: bound };
+            round.forward(&mut Forward { parameters, scratch }, &state, out, kept);
+            let mut gradient = zero_gradient(&gran);
             let mut dstate = factors.clone();
-            let pass = &mut Backward { context, gradient: &mut gradient, scratch };
+            let pass = &mut Backward { parameters, gradient: &mut gradient, scratch };
             round.backward(pass, &state, kept, &mut dstate);
+            let gradient = unfolded(&gran, &mut weights, gradient);
 
             let edges = prefix_edges(&graph, step);
             let run = |parameters: &Parameters, state: &[f64]| -> Vec<f64> {
@@ -202,8 +228,9 @@ fn softmax_over_operators() {
 fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
     let what = format!("{:?}", gran.config);
     let mut trainers = [Trainer::new(gran, 1e-3)];
-    let examples = graphs.iter().zip(rhos).map(|(graph, &rho)| Example { graph, rho });
-    let loss = evaluate(&mut trainers, 1, |_| examples.clone());
+    let example = |_: usize, index: usize| Example { graph: &graphs[index], rho: rhos[index] };
+    let minibatch = Minibatch { count: graphs.len(), example: &example };
+    let loss = Crew::new(1).evaluate(&mut trainers, minibatch);
     let [trainer] = &trainers;
     let exact = values(&trainer.gran);
     let expected = Parameters { gran: &trainer.gran, values: &exact }.loss(graphs, rhos);
@@ -238,8 +265,9 @@ fn end_to_end_in_several_tasks() {
     let graphs: Vec<_> = (0..5).map(|_| random_graph(13, 2, &mut stream)).collect();
     let rhos = [0.2, -0.5, 1.0, 0.6, 0.9];
     let mut trainers = [Trainer::new(gran, 1e-3)];
-    let examples = graphs.iter().zip(&rhos).map(|(graph, &rho)| Example { graph, rho });
-    let loss = evaluate(&mut trainers, 2, |_| examples.clone());
+    let example = |_: usize, index: usize| Example { graph: &graphs[index], rho: rhos[index] };
+    let minibatch = Minibatch { count: graphs.len(), example: &example };
+    let loss = Crew::new(2).evaluate(&mut trainers, minibatch);
     let [trainer] = &trainers;
     let exact = values(&trainer.gran);
     let run = |values: &[f64]| Parameters { gran: &trainer.gran, values }.loss(&graphs, &rhos);

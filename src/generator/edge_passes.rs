@@ -1,0 +1,242 @@
+//! Loops over edges: the output of the first layer of an edge network, its sums, and their transposes.
+//!
+//! They go through a few columns at a time, whose sums stay in registers while the edges into a node go by.
+
+use super::pass::EdgeGradient;
+use super::prefixes::Stage;
+use crate::device::cpu::matrix::{Matrix, Vectorise};
+use std::ops::Range;
+
+/// Runs `$this.$block::<N>(.., column)` over all columns, in wide blocks as far as they go.
+macro_rules! for_columns {
+    ($width:expr, $wide:literal, |$column:ident, $size:ident| $body:expr) => {{
+        let mut $column = 0;
+        while $column + $wide <= $width {
+            const $size: usize = $wide;
+            $body;
+            $column += $wide;
+        }
+        while $column + 8 <= $width {
+            const $size: usize = 8;
+            $body;
+            $column += 8;
+        }
+        while $column < $width {
+            const $size: usize = 1;
+            $body;
+            $column += 1;
+        }
+    }};
+}
+
+/// `N` elements of a row.
+#[inline(always)]
+fn take<const N: usize>(row: &[f32], column: usize) -> [f32; N] {
+    let mut values = [0.0; N];
+    values.copy_from_slice(&row[column..column + N]);
+    values
+}
+
+#[inline(always)]
+fn put<const N: usize>(row: &mut [f32], column: usize, values: [f32; N]) {
+    row[column..column + N].copy_from_slice(&values);
+}
+
+#[inline(always)]
+fn each<const N: usize>(f: impl Fn(usize) -> f32) -> [f32; N] {
+    std::array::from_fn(f)
+}
+
+#[inline(always)]
+fn relu(value: f32) -> f32 {
+    value.max(0.0)
+}
+
+/// What the layer reads: its graph, p, the table of marks and numbers, and its bias.
+type Inputs<'a> = (&'a Stage, &'a Matrix, &'a Matrix, &'a [f32]);
+
+/// What all edges into an output add to their source's share: `b - p_v`, and the same with the mark. The mark counts for
+/// all edges of a new node, else for the last edge.
+#[inline(always)]
+fn bases<const N: usize>((stage, projected, table, bias): Inputs, output: usize, column: usize) -> [[f32; N]; 2] {
+    let own: [f32; N] = take(projected.row(stage.own[output] as usize), column);
+    let bias: [f32; N] = take(bias, column);
+    let mark: [f32; N] = take(table.row(usize::from(stage.new[output])), column);
+    let plain = each(|i| bias[i] - own[i]);
+    let marked = each(|i| plain[i] + mark[i]);
+    [if stage.new[output] { marked } else { plain }, marked]
+}
+
+/// `sums_v = sum over edges into v of relu(pre)`
+pub(super) struct SumEdges<'a> {
+    pub stage: &'a Stage,
+    pub projected: &'a Matrix,
+    pub table: &'a Matrix,
+    pub bias: &'a [f32],
+    pub sums: &'a mut Matrix,
+}
+
+impl Vectorise for SumEdges<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        let width = self.bias.len();
+        for output in 0..self.stage.outputs() {
+            for_columns!(width, 32, |column, SIZE| self.block::<SIZE>(output, column));
+        }
+    }
+}
+
+impl SumEdges<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, output: usize, column: usize) {
+        let SumEdges { stage, projected, table, bias, .. } = *self;
+        let [base, last_base] = bases::<N>((stage, projected, table, bias), output, column);
+        let mut sums = [0.0; N];
+        if let Some((&last, sources)) = stage.sources[stage.edges_into(output)].split_last() {
+            for &source in sources {
+                let from: [f32; N] = take(projected.row(source as usize), column);
+                sums = each(|i| sums[i] + relu(from[i] + base[i]));
+            }
+            let from: [f32; N] = take(projected.row(last as usize), column);
+            sums = each(|i| sums[i] + relu(from[i] + last_base[i]));
+        }
+        put(self.sums.row_mut(output), column, sums);
+    }
+}
+
+/// `out_e = relu(pre_e)` for the edges into some outputs.
+pub(super) struct Activate<'a> {
+    pub stage: &'a Stage,
+    pub projected: &'a Matrix,
+    pub table: &'a Matrix,
+    pub bias: &'a [f32],
+    pub outputs: Range<usize>,
+    pub out: &'a mut Matrix,
+}
+
+impl Vectorise for Activate<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        let width = self.bias.len();
+        for output in self.outputs.clone() {
+            for_columns!(width, 32, |column, SIZE| self.block::<SIZE>(output, column));
+        }
+    }
+}
+
+impl Activate<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, output: usize, column: usize) {
+        let Activate { stage, projected, table, bias, .. } = *self;
+        let [base, last_base] = bases::<N>((stage, projected, table, bias), output, column);
+        let edges = stage.edges_into(output);
+        let first = edges.start - stage.incoming[self.outputs.start] as usize;
+        let count = edges.len();
+        for (index, &source) in stage.sources[edges].iter().enumerate() {
+            let base = if index + 1 == count { last_base } else { base };
+            let from: [f32; N] = take(projected.row(source as usize), column);
+            put(self.out.row_mut(first + index), column, each::<N>(|i| relu(from[i] + base[i])));
+        }
+    }
+}
+
+/// The transpose of [`SumEdges`].
+pub(super) struct ScatterSums<'a> {
+    pub forward: Inputs<'a>,
+    pub dsums: &'a Matrix,
+    pub to: &'a mut EdgeGradient,
+}
+
+impl Vectorise for ScatterSums<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        let (stage, _, _, bias) = self.forward;
+        for output in 0..stage.outputs() {
+            for_columns!(bias.len(), 16, |column, SIZE| self.block::<SIZE>(output, column));
+        }
+    }
+}
+
+impl ScatterSums<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, output: usize, column: usize) {
+        let (stage, projected, ..) = self.forward;
+        let [base, last_base] = bases::<N>(self.forward, output, column);
+        let given: [f32; N] = take(self.dsums.row(output), column);
+        let mut received = [0.0; N];
+        let mut last = [0.0; N];
+        let edges = stage.edges_into(output);
+        let count = edges.len();
+        for (index, &source) in stage.sources[edges].iter().enumerate() {
+            let base = if index + 1 == count { last_base } else { base };
+            let from: [f32; N] = take(projected.row(source as usize), column);
+            last = each(|i| if from[i] + base[i] > 0.0 { given[i] } else { 0.0 });
+            add(self.to.projected.row_mut(source as usize), column, last);
+            received = each(|i| received[i] + last[i]);
+        }
+        finish(stage, output, column, [last, received], self.to);
+    }
+}
+
+#[inline(always)]
+fn add<const N: usize>(row: &mut [f32], column: usize, values: [f32; N]) {
+    let before: [f32; N] = take(row, column);
+    put(row, column, each::<N>(|i| before[i] + values[i]));
+}
+
+/// What an output's edges leave with the output itself, the bias and the marks, given the last edge's and all edges'
+/// gradients.
+#[inline(always)]
+fn finish<const N: usize>(
+    stage: &Stage,
+    output: usize,
+    column: usize,
+    [last, received]: [[f32; N]; 2],
+    to: &mut EdgeGradient,
+) {
+    add(to.projected.row_mut(stage.own[output] as usize), column, each::<N>(|i| -received[i]));
+    add(to.bias.row_mut(0), column, received);
+    let marked = if stage.new[output] { received } else { last };
+    add(to.table.row_mut(usize::from(stage.new[output])), column, marked);
+}
+
+/// The transpose of [`Activate`], whose output says where the ReLU passes.
+pub(super) struct Scatter<'a> {
+    pub stage: &'a Stage,
+    pub output: &'a Matrix,
+    pub doutput: &'a Matrix,
+    pub outputs: Range<usize>,
+    pub to: &'a mut EdgeGradient,
+}
+
+impl Vectorise for Scatter<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        let width = self.output.cols();
+        for output in self.outputs.clone() {
+            for_columns!(width, 16, |column, SIZE| self.block::<SIZE>(output, column));
+        }
+    }
+}
+
+impl Scatter<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, output: usize, column: usize) {
+        let edges = self.stage.edges_into(output);
+        let first = edges.start - self.stage.incoming[self.outputs.start] as usize;
+        let mut received = [0.0; N];
+        let mut last = [0.0; N];
+        for (index, &source) in self.stage.sources[edges].iter().enumerate() {
+            let value: [f32; N] = take(self.output.row(first + index), column);
+            let given: [f32; N] = take(self.doutput.row(first + index), column);
+            last = each(|i| if value[i] > 0.0 { given[i] } else { 0.0 });
+            add(self.to.projected.row_mut(source as usize), column, last);
+            received = each(|i| received[i] + last[i]);
+        }
+        finish(self.stage, output, column, [last, received], self.to);
+    }
+}

@@ -1,0 +1,170 @@
+//! Weights as the products read them, made anew whenever the parameters change.
+//!
+//! Without a gate the second message layer and the GRU's input layer follow each other with only a sum between, so they
+//! are one: `W_ih (W2 s + degree b2) + b_ih = (W_ih W2) s + degree (W_ih b2) + b_ih`. The backward pass then gives the
+//! gradients of the composite, which [`unfold_gradient`] takes apart.
+
+use super::config::GranConfig;
+use super::gran::Gran;
+use super::parameters::{Linear, Round};
+use crate::device::cpu::gang::Gang;
+use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, View, add_transposed_product, multiply};
+
+/// Columns of the marks among the edge features.
+pub(super) const MARKS: usize = 2;
+
+/// One weight, packed for the forward pass and for the input's gradient.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PackedWeight {
+    /// (inputs, outputs)
+    pub forward: Packed,
+    /// (outputs, inputs)
+    pub backward: Packed,
+}
+
+impl PackedWeight {
+    fn set(&mut self, weight: View, training: bool) {
+        self.forward.set_transposed(weight);
+        if training {
+            self.backward.set(weight);
+        }
+    }
+}
+
+/// The first layer of an edge network.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EdgeWeights {
+    /// The columns for the state.
+    pub state: PackedWeight,
+    /// The columns for the marks and the node numbers, as rows (2 + numbers, outputs).
+    pub table: Matrix,
+}
+
+impl EdgeWeights {
+    fn set(&mut self, config: &GranConfig, layer: Linear, parameters: &[f32], training: bool) {
+        let weight = layer.weight(parameters);
+        self.state.set(weight.columns(0..config.hidden), training);
+        self.table.reshape(MARKS + config.id_columns(), layer.outputs);
+        let (rows, features) = (self.table.rows(), weight.columns(config.hidden..layer.inputs));
+        for output in 0..layer.outputs {
+            for (feature, value) in features.row(output)[..rows].iter().enumerate() {
+                self.table.row_mut(feature)[output] = *value;
+            }
+        }
+    }
+}
+
+/// The second layers of a gated edge network.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GatedWeights {
+    pub first: EdgeWeights,
+    pub message: PackedWeight,
+    pub gate: PackedWeight,
+}
+
+/// One round.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RoundWeights {
+    pub message: EdgeWeights,
+    pub gated: Option<GatedWeights>,
+    /// From what a node receives to the GRU's gates; without a gate, from the sum of the hidden layers.
+    pub received: PackedWeight,
+    /// Without a gate: what every edge adds to the GRU's gates (3 hidden).
+    pub per_edge: Vec<f32>,
+    pub hidden: PackedWeight,
+    composite: Matrix,
+    factor: Packed,
+}
+
+impl RoundWeights {
+    fn set(&mut self, config: &GranConfig, round: &Round, parameters: &[f32], training: bool) {
+        self.message.set(config, round.message[0], parameters, training);
+        self.hidden.set(round.gru.hidden.weight(parameters), training);
+        let input = round.gru.input.weight(parameters);
+        if let Some([first, second]) = round.gate {
+            let gated = self.gated.get_or_insert_default();
+            gated.first.set(config, first, parameters, training);
+            gated.message.set(round.message[1].weight(parameters), training);
+            gated.gate.set(second.weight(parameters), training);
+            self.received.set(input, training);
+            self.per_edge.clear();
+            self.per_edge.resize(input.row_count(), 0.0);
+            return;
+        }
+        let second = round.message[1];
+        self.factor.set(second.weight(parameters));
+        self.composite.reshape(input.row_count(), second.inputs);
+        multiply(input, &self.factor, Start::Zero, &mut self.composite.view_mut());
+        self.received.set(self.composite.view(), training);
+        let bias = second.bias(parameters);
+        self.per_edge.resize(input.row_count(), 0.0);
+        for (row, sum) in self.per_edge.iter_mut().enumerate() {
+            *sum = input.row(row).iter().zip(bias).map(|(weight, bias)| weight * bias).sum();
+        }
+    }
+
+    /// Turns the gradient of the composite, which lies in the place of the GRU's input weight, and that of what every edge
+    /// adds into those of the layers it is made of.
+    fn unfold_gradient(&mut self, round: &Round, parameters: &[f32], gradient: &mut [f32], panels: &mut Panels) {
+        if round.gate.is_some() {
+            return;
+        }
+        let (input, second) = (round.gru.input, round.message[1]);
+        let (gradient, tail) = gradient.split_at_mut(parameters.len());
+        let per_edge = &tail[round.per_edge..][..input.outputs];
+        self.composite.data_mut().copy_from_slice(input.weight_slice(gradient));
+        let dcomposite = self.composite.view();
+        let weight = input.weight(parameters);
+        add_transposed_product(weight, dcomposite, &mut second.weight_mut(gradient), panels);
+        let dbias = second.bias_mut(gradient);
+        for (row, factor) in per_edge.iter().enumerate() {
+            dbias.iter_mut().zip(weight.row(row)).for_each(|(sum, weight)| *sum += factor * weight);
+        }
+        self.factor.set_transposed(second.weight(parameters));
+        multiply(dcomposite, &self.factor, Start::Zero, &mut input.weight_mut(gradient));
+        let dinput = input.weight_slice_mut(gradient).chunks_exact_mut(input.inputs);
+        for (row, factor) in dinput.zip(per_edge) {
+            row.iter_mut().zip(second.bias(parameters)).for_each(|(to, bias)| *to += *factor * bias);
+        }
+    }
+}
+
+/// An output head.
+pub(super) type HeadWeights = [PackedWeight; 3];
+
+/// All weights.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weights {
+    /// (nodes, initial width)
+    pub input: Packed,
+    pub rounds: Vec<RoundWeights>,
+    /// Of theta, of alpha, and of the operators where there are any.
+    pub heads: Vec<HeadWeights>,
+    panels: Panels,
+}
+
+impl Weights {
+    /// Takes over the parameters. `training`: the backward pass will be needed.
+    pub fn set(&mut self, gran: &Gran, gang: &mut Gang, training: bool) {
+        let Gran { config, layout, parameters } = gran;
+        self.input.set_transposed(layout.input.weight(parameters));
+        self.rounds.resize_with(layout.rounds.len(), RoundWeights::default);
+        gang.for_each(&mut self.rounds, |index, weights| {
+            weights.set(config, &layout.rounds[index], parameters, training);
+        });
+        self.heads.resize_with(layout.heads().count(), HeadWeights::default);
+        for (weights, head) in self.heads.iter_mut().zip(layout.heads()) {
+            for (weights, layer) in weights.iter_mut().zip(head) {
+                weights.set(layer.weight(parameters), training);
+            }
+        }
+    }
+
+    /// Makes the gradient of the composites that of the parameters.
+    pub fn unfold_gradient(&mut self, gran: &Gran, gradient: &mut [f32]) {
+        let Weights { rounds, panels, .. } = self;
+        for (weights, round) in rounds.iter_mut().zip(&gran.layout.rounds) {
+            weights.unfold_gradient(round, &gran.parameters, gradient, panels);
+        }
+    }
+}
