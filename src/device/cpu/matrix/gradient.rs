@@ -1,7 +1,8 @@
 //! The gradients of a linear layer's weight and bias.
 
+use super::super::layout::panel_widths;
 use super::super::simd::{Kernel, Simd};
-use super::packed::{Packed, depth_blocks, panel_widths};
+use super::packed::{Packed, depth_blocks};
 use super::product::{accumulate, load, store};
 use super::{Vectorise, View, ViewMut, vectorise};
 

@@ -1,5 +1,6 @@
 //! The right factor of a product, rearranged so that the kernel reads it from front to back.
 
+use super::super::layout::panel_widths;
 use super::super::simd::InstructionSet;
 use super::{Vectorise, View, vectorise};
 use std::ops::Range;
@@ -67,18 +68,6 @@ impl Packed {
             span
         })
     }
-}
-
-/// How `blocks` vectors of columns are split into panels. Three vectors by four rows or two by six fill twelve of the
-/// sixteen registers of AVX2.
-pub(super) fn panel_widths(blocks: usize) -> impl Iterator<Item = usize> {
-    let threes = match blocks % 3 {
-        0 => blocks / 3,
-        _ => blocks % 2 * usize::from(blocks > 1),
-    };
-    let rest = blocks - 3 * threes;
-    let widths = [(3, threes), (2, rest / 2), (1, rest % 2)];
-    widths.into_iter().flat_map(|(width, count)| std::iter::repeat_n(width, count))
 }
 
 /// Splits a depth into blocks of about the same size.

@@ -1,14 +1,16 @@
 //! `out = left right + start` in registers.
 
+use super::super::layout::panel_widths;
 use super::super::simd::{Kernel, Simd};
-use super::packed::{Packed, depth_blocks, panel_widths};
+use super::packed::{Packed, depth_blocks};
 use super::{View, ViewMut};
 use std::ops::Range;
 
 /// Most lanes of a vector.
 const MOST_LANES: usize = 16;
 
-/// Steps of the depth that are written out one after the other.
+/// Steps of the depth that are written out one after the other where registers are left for what they load: with panels
+/// of three vectors none are, and the accumulators would go to the stack.
 const UNROLL: usize = 4;
 
 /// What a product is added to.
@@ -219,14 +221,15 @@ pub(super) unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     unsafe {
         let mut sums = *tile;
         let (mut left, mut panel) = (left, panel);
-        for _ in 0..depth / UNROLL {
+        let written_out = if W < 3 { depth / UNROLL * UNROLL } else { 0 };
+        for _ in 0..written_out / UNROLL {
             for k in 0..UNROLL {
                 step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * W * S::LANES));
             }
             left = left.add(UNROLL * strides[1]);
             panel = panel.add(UNROLL * W * S::LANES);
         }
-        for k in 0..depth % UNROLL {
+        for k in 0..depth - written_out {
             step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * W * S::LANES));
         }
         *tile = sums;
