@@ -9,7 +9,9 @@ from itertools import product
 from typing import Iterator
 
 import checks
-from contestants import Failed, Ours, Rival, allocator
+from contestants import Expected, Failed
+from ours import Ours, Profile, ProfileGenerator
+from rivals import Rival, allocator
 from rounds import Table, text
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -45,7 +47,7 @@ class Network:
         # With dropout a first loss is only near the one without.
         loss = checks.NETWORKS[self.name][0]
         arguments = ["train", "--workload", self.path, *options]
-        return Rival(name, arguments, self.batch, expected=loss, tolerance=0.1 * loss, **more)
+        return Rival(name, arguments, self.batch, expected=Expected(loss, 0.1 * loss), **more)
 
     def eval(self) -> Table:
         rivals = [self.evaluator(name, "eval", options) for name, options in self.torch.items()]
@@ -59,26 +61,33 @@ class Network:
         arguments = [kind, "--workload", self.path, "--exported", self.exported, *options]
         streams = int(options[1]) if "--streams" in options else 1
         # The first result is how far the logits are from those of the check, relative to the largest.
-        return Rival(name, arguments, self.batch * streams, expected=0.0, tolerance=1e-4, **more)
+        return Rival(name, arguments, self.batch * streams, expected=Expected(0.0, 1e-4), **more)
 
     def ours(self, *more: str) -> Ours:
-        return Ours(self.binary, ["profile", self.path, "--threads", "2", *more], "images_per_s")
+        return Profile(self.binary, ["profile", self.path, "--threads", "2", *more])
 
 
 def generator_tables(binary: str) -> Iterator[Table]:
-    cases = [(mode, batch, False) for mode, batch in product(("train", "sample"), (16, 64))]
-    for mode, batch, attention in cases + [("train", 16, True), ("sample", 16, True)]:
-        options = ["--mode", mode, "--batch", str(batch), *(["--attention"] if attention else [])]
-        losses = checks.GENERATORS[attention] if mode == "train" and batch == 16 else [None]
-        judged = {"expected": losses[0], "tolerance": 1e-3}
-        theirs = ["generator", "--graphs", GRAPHS, *options]
-        rivals = [
-            Rival("torch plain", theirs, batch, **judged),
-            Rival("torch factored", [*theirs, "--factored"], batch, **judged),
-        ]
-        ours = Ours(binary, ["profile-generator", "--size", "workload", "--threads", "2", *options], "graphs_per_s")
-        gate = " with attention" if attention else ""
-        yield Table(f"generator{gate}: {mode}, batch {batch}, two threads", "ms a batch", ours, rivals, batch)
+    for batch, mode in product((16, 64), ("train", "sample")):
+        yield generator_table(binary, mode, batch, attention=False)
+    for mode in ("train", "sample"):
+        yield generator_table(binary, mode, 16, attention=True)
+
+
+def generator_table(binary: str, mode: str, batch: int, attention: bool) -> Table:
+    options = ["--graphs", GRAPHS, "--mode", mode, "--batch", str(batch), *(["--attention"] if attention else [])]
+    edges = Expected(checks.EDGES_DRAWN * batch, 0.25 * checks.EDGES_DRAWN * batch)
+    loss = Expected(checks.GENERATORS[attention][0], 0.01) if batch == 16 else None
+    judged = edges if mode == "sample" else loss
+    rivals = [
+        Rival("torch plain", ["generator", *options], batch, expected=judged),
+        Rival("torch factored", ["generator", *options, "--factored"], batch, expected=judged),
+    ]
+    # Ours shows its edges, and its losses only to the unit tests.
+    arguments = ["profile-generator", "--threads", "2", *options]
+    ours = ProfileGenerator(binary, arguments, expected=edges if mode == "sample" else None)
+    gate = " with attention" if attention else ""
+    return Table(f"generator{gate}: {mode}, batch {batch}, two threads", "ms a batch", ours, rivals, batch)
 
 
 def tables(args: argparse.Namespace, scratch: str) -> Iterator[Table]:

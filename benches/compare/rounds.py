@@ -6,21 +6,26 @@ import sys
 import time
 from dataclasses import dataclass
 
-from contestants import Failed, Measures, Ours, Rival
+from contestants import Failed, Measures
+from ours import Ours
+from rivals import Rival
+
+# Processors that other programs may take before a table says that it is not worth quoting.
+QUIET = 0.1
 
 
 @dataclass
 class Table:
     title: str
-    unit: str  # of the rates as they are shown
+    unit: str
     ours: Ours
     rivals: list[Rival]
     batch: int | None = None  # shows the milliseconds of such a batch instead of rates
 
     def play(self, rounds: int, seconds: float, scratch: str) -> dict:
-        """Starts all, plays the rounds, and stops all. Our own failure ends the run; a rival's only leaves it out."""
+        """Starts all, plays the rounds, stops all. A rival that does not start is left out."""
         present, left_out = [], []
-        self.ours.start(scratch)
+        self.ours.start()
         for rival in self.rivals:
             progress(f"{self.title}: {rival.name} starts")
             try:
@@ -40,24 +45,22 @@ class Table:
         return {"title": self.title, "unit": self.unit, "rows": rows, "left_out": left_out, **load.shares()}
 
     def row(self, name: str, measures: Measures) -> dict:
-        shown = sorted(1000 * self.batch / rate if self.batch else rate for rate in measures.rates)
-        ratio = statistics.median(self.ours.measures.rates) / statistics.median(measures.rates)
+        shown = [1000 * self.batch / rate if self.batch else rate for rate in measures.rates]
         return {
             "name": name,
             "median": statistics.median(shown),
-            "min": shown[0],
-            "max": shown[-1],
-            "ours_is_faster": ratio,
+            "min": min(shown),
+            "max": max(shown),
+            "ours_is_faster_by": statistics.median(self.ours.measures.rates) / statistics.median(measures.rates),
             "first_step_s": measures.first_step_s,
             "peak_mb": measures.peak_mb,
-            "import_mb": measures.import_mb,
-            "first_result": measures.first,
-            "rounds": [1000 * self.batch / rate if self.batch else rate for rate in measures.rates],
+            "libraries_mb": measures.libraries_mb,
+            "rounds": shown,
         }
 
 
 class Load:
-    """Who used the processors during the turns besides the one whose turn it was."""
+    """How busy the processors were during the turns with others than the one whose turn it was."""
 
     SETTLE_S = 0.05  # a thread that has just finished may spin for a moment
 
@@ -83,7 +86,7 @@ class Load:
 
 
 def busy_seconds() -> float:
-    """Time that all processors were at work or taken by another guest of the host, up to now."""
+    """Time that all processors were at work, or lent to other guests of the host, up to now."""
     with open("/proc/stat") as stat:
         user, nice, system, _idle, _wait, interrupt, soft, stolen = map(int, stat.readline().split()[1:9])
     return (user + nice + system + interrupt + soft + stolen) / os.sysconf("SC_CLK_TCK")
@@ -96,23 +99,26 @@ def text(result: dict) -> str:
         "",
         "| | median | min .. max | ours is faster by | first step after | peak memory (of it libraries) |",
         "|---|---|---|---|---|---|",
+        *(row_text(row) for row in result["rows"]),
+        "",
+        *(f"Left out: {reason}" for reason in result["left_out"]),
+        f"Processors busy with those who waited: {result['waiting_load']:.2f}, with other programs: "
+        f"{result['foreign_load']:.2f}{'' if result['foreign_load'] <= QUIET else '. TOO BUSY TO QUOTE'}",
     ]
-    for row in result["rows"]:
-        low, median, high = (number(row[key]) for key in ("min", "median", "max"))
-        ours = row is result["rows"][0]
-        first = f"{'at most ' if ours else ''}{row['first_step_s']:.2f} s"
-        ratio = "" if ours else f"{row['ours_is_faster']:.2f}x"
-        memory = f"{row['peak_mb']:.0f} MB" + ("" if ours else f" ({row['import_mb']:.0f})")
-        lines.append(f"| {row['name']} | {median} | {low} .. {high} | {ratio} | {first} | {memory} |")
-    lines += [""] + [f"Left out: {reason}" for reason in result["left_out"]]
-    lines.append(
-        f"Processors taken meanwhile by those who waited: {result['waiting_load']:.2f}; by other programs: {result['foreign_load']:.2f}."
-    )
     return "\n".join(lines) + "\n"
 
 
+def row_text(row: dict) -> str:
+    low, median, high = (number(row[key]) for key in ("min", "median", "max"))
+    ratio, first = f"{row['ours_is_faster_by']:.2f}x", f"{row['first_step_s']:.2f} s"
+    memory = f"{row['peak_mb']:.0f} MB ({row['libraries_mb']:.0f})"
+    if row["name"] == Ours.name:
+        ratio, first, memory = "", f"at most {first}", f"{row['peak_mb']:.0f} MB"
+    return f"| {row['name']} | {median} | {low} .. {high} | {ratio} | {first} | {memory} |"
+
+
 def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def progress(line: str):

@@ -1,6 +1,6 @@
 """A rival in a process of its own: loads, compiles and warms up once, then measures when it is told to.
 
-It prints JSON lines: {"first": RESULT, "import_mb": M} after its first step, M being what its libraries take;
+It prints JSON lines: {"first": RESULT, "libraries_mb": M} after its first step, M being what its libraries take;
 {"ready": true} when warm; for each line "go S" on its standard input {"steps": N, "seconds": T} of steps that fill at
 least S seconds; for "peak" {"peak_mb": M}. The `check` kinds print one line and end.
 """
@@ -40,9 +40,9 @@ def measure(step: Callable, seconds: float):
 
 def serve(args):
     importlib.import_module(LIBRARIES[args.kind])
-    import_mb = memory_mb("VmRSS")
+    libraries_mb = memory_mb("VmRSS")
     step = STEPS[args.kind](args)
-    say(first=step(), import_mb=import_mb)
+    say(first=step(), libraries_mb=libraries_mb)
     for _ in range(3):
         step()
     say(ready=True)

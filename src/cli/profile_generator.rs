@@ -14,9 +14,6 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// Repeats whose median is reported.
-const REPEATS: usize = 7;
-
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,6 +55,9 @@ pub struct ProfileGeneratorArgs {
     /// Least length of a repeat in seconds; it has at least three steps.
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
+    /// Repeats whose median is reported.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    repeats: u16,
     /// Graphs to fit to: a JSON array of {"nodes": .., "edges": [[from, to], ..]}; without it, random ones.
     #[arg(long)]
     graphs: Option<PathBuf>,
@@ -76,6 +76,7 @@ struct Profile {
     threads: usize,
     batch: usize,
     parameters: usize,
+    repeats: usize,
     ms_per_step: f64,
     ms_per_step_min: f64,
     ms_per_step_max: f64,
@@ -152,6 +153,7 @@ fn random_dag(nodes: usize, edges: usize, stream: &mut Stream) -> Result<Dag> {
 }
 
 fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
+    ensure!((0.0..=3600.0).contains(&args.seconds), "--seconds {} is not from 0 to 3600", args.seconds);
     let config = config(args);
     let gran = Gran::new(config.clone(), &mut stream(0))?;
     let parameters = gran.parameter_count();
@@ -166,8 +168,9 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
     runner.steps(1)?;
     let first_step_s = start.elapsed().as_secs_f64();
     let mut count = (args.seconds / first_step_s).ceil().max(3.0) as usize;
-    let mut times = Vec::with_capacity(REPEATS);
-    for _ in 0..REPEATS {
+    let repeats = usize::from(args.repeats);
+    let mut times = Vec::with_capacity(repeats);
+    for _ in 0..repeats {
         let start = Instant::now();
         runner.steps(count)?;
         let time = start.elapsed().as_secs_f64() / count as f64;
@@ -175,7 +178,7 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
         count = (args.seconds / time).ceil().max(3.0) as usize;
     }
     times.sort_by(f64::total_cmp);
-    let time = times[REPEATS / 2];
+    let time = times[repeats / 2];
     let flop = cost.map(|cost| 2.0 * (cost.forward + cost.backward) as f64);
     let peak = fma_peak(InstructionSet::best(), threads, Duration::from_millis(300));
     Ok(Profile {
@@ -186,9 +189,10 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
         threads,
         batch: args.batch as usize,
         parameters,
+        repeats,
         ms_per_step: time * 1e3,
         ms_per_step_min: times[0] * 1e3,
-        ms_per_step_max: times[REPEATS - 1] * 1e3,
+        ms_per_step_max: times[repeats - 1] * 1e3,
         graphs_per_s: f64::from(args.batch) / time,
         mean_edges: runner.edges as f64 / runner.graphs.max(1) as f64,
         mflop_per_step: flop.map(|flop| flop / 1e6),
@@ -254,8 +258,9 @@ fn text(profile: &Profile) -> String {
     let mut lines = vec![
         format!("{what}: {size}{gate}, {parameters} parameters, batch {batch}, {threads} threads, {instruction_set}"),
         format!(
-            "  {:.3} ms (median of {REPEATS}; {:.3} to {:.3}), {:.1} graphs/s of {:.1} edges",
+            "  {:.3} ms (median of {}; {:.3} to {:.3}), {:.1} graphs/s of {:.1} edges",
             profile.ms_per_step,
+            profile.repeats,
             profile.ms_per_step_min,
             profile.ms_per_step_max,
             profile.graphs_per_s,

@@ -143,24 +143,49 @@ impl GradientSums<'_> {
             for n in 0..N {
                 from[n] = planes[n].values;
             }
-            let mut sums = [[S::zero(); 2]; N];
-            let mut plain = [S::zero(); 2];
-            for i in 0..self.vectors {
-                let value = S::load(self.gradient.add(i * S::LANES));
-                if FIRST {
-                    plain[i % 2] = S::add(plain[i % 2], value);
-                }
-                for n in 0..N {
-                    let input = S::load(from[n].add(i * S::LANES));
-                    sums[n][i % 2] = S::mul_add(input, value, sums[n][i % 2]);
-                }
+            let (mut even, mut odd) = (Sums::<S, N>::zero(), Sums::<S, N>::zero());
+            for pair in 0..self.vectors / 2 {
+                even.take::<FIRST>(self.gradient, &from, 2 * pair * S::LANES);
+                odd.take::<FIRST>(self.gradient, &from, (2 * pair + 1) * S::LANES);
             }
-            for (n, [even, odd]) in sums.into_iter().enumerate() {
+            if self.vectors % 2 == 1 {
+                even.take::<FIRST>(self.gradient, &from, (self.vectors - 1) * S::LANES);
+            }
+            for n in 0..N {
                 let at = products.add(n * self.stride);
-                S::store(at, S::add(S::load(at), S::add(even, odd)));
+                S::store(at, S::add(S::load(at), S::add(even.products[n], odd.products[n])));
             }
             if FIRST {
-                S::store(self.sums, S::add(S::load(self.sums), S::add(plain[0], plain[1])));
+                S::store(self.sums, S::add(S::load(self.sums), S::add(even.plain, odd.plain)));
+            }
+        }
+    }
+}
+
+/// Sums in registers.
+struct Sums<S: Simd, const N: usize> {
+    plain: S::Vector,
+    products: [S::Vector; N],
+}
+
+impl<S: Simd, const N: usize> Sums<S, N> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller vouches for the instruction set.
+        let zero = unsafe { S::zero() };
+        Sums { plain: zero, products: [zero; N] }
+    }
+
+    #[inline(always)]
+    unsafe fn take<const FIRST: bool>(&mut self, gradient: *const f32, inputs: &[*const f32; N], offset: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            let value = S::load(gradient.add(offset));
+            if FIRST {
+                self.plain = S::add(self.plain, value);
+            }
+            for n in 0..N {
+                self.products[n] = S::mul_add(S::load(inputs[n].add(offset)), value, self.products[n]);
             }
         }
     }
