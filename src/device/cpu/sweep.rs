@@ -23,8 +23,8 @@ unsafe impl Send for Worker {}
 
 impl Worker {
     pub(crate) fn new(program: &Program) -> Self {
-        let operands = Vec::with_capacity(program.scratch.planes);
-        Worker { scratch: Scratch::new(program.scratch), gradient_operands: operands.clone(), operands }
+        let operands = || Vec::with_capacity(program.scratch.planes);
+        Worker { scratch: Scratch::new(program.scratch), operands: operands(), gradient_operands: operands() }
     }
 }
 
