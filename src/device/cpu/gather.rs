@@ -184,8 +184,8 @@ impl<S: Simd, const N: usize> Sums<S, N> {
             if FIRST {
                 self.plain = S::add(self.plain, value);
             }
-            for n in 0..N {
-                self.products[n] = S::mul_add(S::load(inputs[n].add(offset)), value, self.products[n]);
+            for (product, input) in self.products.iter_mut().zip(inputs) {
+                *product = S::mul_add(S::load(input.add(offset)), value, *product);
             }
         }
     }
