@@ -129,7 +129,7 @@ impl GatherBench {
     /// Once.
     pub fn run(&mut self) {
         let scale = self.scale.as_ptr();
-        let planes: Vec<Plane> = self.inputs.iter().map(|i| Plane { values: i.as_ptr(), scale }).collect();
+        let planes: Vec<Plane> = self.inputs.iter().map(|i| Plane { values: i.as_ptr(), scale, mean: scale }).collect();
         let vectors = self.output.len() / self.set.lanes();
         let gather = Gather { planes: &planes, shift: scale, relu: true, to: self.output.as_mut_ptr(), vectors };
         // SAFETY: the set is available; all planes have the target's length.

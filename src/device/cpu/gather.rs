@@ -2,8 +2,8 @@
 //!
 //! Forward: `relu(shift + sum_e scale_e * x_e)`, where `scale_e = weight_e * a_e` and `shift = sum_e weight_e * b_e` hold
 //! the edge weight and the producer's batch norm `a x + b`. Backward: the gradient behind the ReLU, its channel sums,
-//! and for every input the channel sums of its product with the input: they give the gradients of edge weights and batch
-//! norms without another pass.
+//! and for every input the channel sums of its product with `x - mean`: they give the gradients of edge weights and batch
+//! norms without another pass. The mean is taken off before the sum, since after it little may be left of the digits.
 
 use super::simd::{Kernel, Simd};
 
@@ -14,6 +14,8 @@ pub(crate) struct Plane {
     pub values: *const f32,
     /// One vector.
     pub scale: *const f32,
+    /// One vector: what the backward takes off the values.
+    pub mean: *const f32,
 }
 
 /// Inputs that one pass can take with their scales in registers.
@@ -90,8 +92,8 @@ impl Gather<'_> {
     }
 }
 
-/// The sums that the backward of a gather leaves: those of its gradient, and of the gradient's product with every input.
-/// Pointers as of [`Gather`].
+/// The sums that the backward of a gather leaves: those of its gradient, and of the gradient's product with every input
+/// less its mean. Pointers as of [`Gather`].
 pub(crate) struct GradientSums<'a> {
     /// The inputs.
     pub planes: &'a [Plane],
@@ -139,17 +141,19 @@ impl GradientSums<'_> {
     unsafe fn pass<S: Simd, const N: usize, const FIRST: bool>(&self, planes: &[Plane], products: *mut f32) {
         // SAFETY: the caller's; the slice has N planes.
         unsafe {
+            let mut means = [S::zero(); N];
             let mut from = [std::ptr::null::<f32>(); N];
             for n in 0..N {
+                means[n] = S::load(planes[n].mean);
                 from[n] = planes[n].values;
             }
             let (mut even, mut odd) = (Sums::<S, N>::zero(), Sums::<S, N>::zero());
             for pair in 0..self.vectors / 2 {
-                even.take::<FIRST>(self.gradient, &from, 2 * pair * S::LANES);
-                odd.take::<FIRST>(self.gradient, &from, (2 * pair + 1) * S::LANES);
+                even.take::<FIRST>(self.gradient, &from, &means, 2 * pair * S::LANES);
+                odd.take::<FIRST>(self.gradient, &from, &means, (2 * pair + 1) * S::LANES);
             }
             if self.vectors % 2 == 1 {
-                even.take::<FIRST>(self.gradient, &from, (self.vectors - 1) * S::LANES);
+                even.take::<FIRST>(self.gradient, &from, &means, (self.vectors - 1) * S::LANES);
             }
             for n in 0..N {
                 let at = products.add(n * self.stride);
@@ -177,15 +181,22 @@ impl<S: Simd, const N: usize> Sums<S, N> {
     }
 
     #[inline(always)]
-    unsafe fn take<const FIRST: bool>(&mut self, gradient: *const f32, inputs: &[*const f32; N], offset: usize) {
+    unsafe fn take<const FIRST: bool>(
+        &mut self,
+        gradient: *const f32,
+        inputs: &[*const f32; N],
+        means: &[S::Vector; N],
+        offset: usize,
+    ) {
         // SAFETY: the caller's.
         unsafe {
             let value = S::load(gradient.add(offset));
             if FIRST {
                 self.plain = S::add(self.plain, value);
             }
-            for (product, input) in self.products.iter_mut().zip(inputs) {
-                *product = S::mul_add(S::load(input.add(offset)), value, *product);
+            for n in 0..N {
+                let centred = S::sub(S::load(inputs[n].add(offset)), means[n]);
+                self.products[n] = S::mul_add(centred, value, self.products[n]);
             }
         }
     }

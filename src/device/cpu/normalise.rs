@@ -79,41 +79,36 @@ impl Moments {
     }
 }
 
-/// One channel of batch norm's backward.
-pub(crate) struct ChannelGradient {
-    /// Gradient of gamma.
-    pub gamma: f32,
-    /// Gradient of beta.
-    pub beta: f32,
-    /// The gradient of the input x is `of_gradient * g + of_value * x + constant`, g being that of the output.
-    pub of_gradient: f32,
+/// The sums that one channel of batch norm's backward starts from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChannelSums {
+    /// Of the output's gradient: the gradient of beta.
+    pub gradient: f64,
+    /// Of the output's gradient times the input less its mean: over the deviation, the gradient of gamma.
+    pub product: f64,
+    /// The first sum, of the gradient as it is scaled on its way to the input.
+    pub scaled_gradient: f64,
+    /// The second sum, of the gradient as it is scaled on its way to the input.
+    pub scaled_product: f64,
+}
+
+/// What one channel of batch norm's backward adds to the scaled gradient: `of_value * x + constant`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Projection {
     pub of_value: f32,
     pub constant: f32,
 }
 
-/// The sums that batch norm's backward starts from, over `count` elements.
-pub(crate) struct ChannelSums {
-    /// Sum of the output's gradient.
-    pub gradient: f64,
-    /// Sum of the output's gradient times the input.
-    pub product: f64,
-    pub count: f64,
-}
-
-/// Batch norm's backward (Ioffe & Szegedy 2015): with `x^ = (x - mean) / deviation`,
-/// `dx = gamma / deviation * (g - mean(g) - x^ mean(g x^))`, written as an affine function of g and x.
-pub(crate) fn backward(gamma: f32, mean: f32, inverse_deviation: f32, sums: ChannelSums) -> ChannelGradient {
-    let (gamma, mean, inverse) = (f64::from(gamma), f64::from(mean), f64::from(inverse_deviation));
-    let beta_gradient = sums.gradient;
-    let gamma_gradient = (sums.product - mean * sums.gradient) * inverse;
-    let of_value = -gamma * inverse * inverse * gamma_gradient / sums.count;
-    ChannelGradient {
-        gamma: gamma_gradient as f32,
-        beta: beta_gradient as f32,
-        of_gradient: (gamma * inverse) as f32,
-        of_value: of_value as f32,
-        constant: (-gamma * inverse * beta_gradient / sums.count - of_value * mean) as f32,
-    }
+/// Batch norm's backward (Ioffe & Szegedy 2015) over `count` elements: with `x^ = (x - mean) / deviation` and the scaled
+/// gradient `s = gamma / deviation * g`, `dx = s - mean(s) - x^ mean(s x^)`.
+///
+/// The sums are those of `s` with its scale as rounded, and the constant follows the rounded `of_value`: `dx` is
+/// orthogonal to 1 and to `x`, and what does not cancel shows in the gradients of the weights before it.
+pub(crate) fn backward(mean: f32, inverse_deviation: f32, sums: &ChannelSums, count: f64) -> Projection {
+    let inverse = f64::from(inverse_deviation);
+    let of_value = (-inverse * inverse * sums.scaled_product / count) as f32;
+    let constant = -sums.scaled_gradient / count - f64::from(of_value) * f64::from(mean);
+    Projection { of_value, constant: constant as f32 }
 }
 
 #[cfg(test)]
@@ -135,22 +130,25 @@ mod tests {
             |x: &[f64], gamma, beta| -> f64 { normalised(x, gamma, beta).iter().zip(&g).map(|(y, g)| y * g).sum() };
         let moments = Moments::shifted(5.0, 0.0, x.iter().sum(), x.iter().map(|v| v * v).sum());
         let (mean, inverse) = (moments.mean, 1.0 / (moments.variance() + EPSILON).sqrt());
-        let sums =
-            ChannelSums { gradient: g.iter().sum(), product: g.iter().zip(&x).map(|(g, x)| g * x).sum(), count: 5.0 };
-        let got = backward(gamma as f32, mean as f32, inverse as f32, sums);
+        let gradient = g.iter().sum::<f64>();
+        let product = g.iter().zip(&x).map(|(g, x)| g * (x - mean)).sum::<f64>();
+        let scale = gamma * inverse;
+        let (scaled_gradient, scaled_product) = (scale * gradient, scale * product);
+        let sums = ChannelSums { gradient, product, scaled_gradient, scaled_product };
+        let got = backward(mean as f32, inverse as f32, &sums, 5.0);
         let h = 1e-5;
         for i in 0..5 {
             let (mut up, mut down) = (x, x);
             up[i] += h;
             down[i] -= h;
             let want = (loss(&up, gamma, beta) - loss(&down, gamma, beta)) / (2.0 * h);
-            let dx = f64::from(got.of_gradient) * g[i] + f64::from(got.of_value) * x[i] + f64::from(got.constant);
+            let dx = scale * g[i] + f64::from(got.of_value) * x[i] + f64::from(got.constant);
             assert!((dx - want).abs() <= 1e-6, "{dx} {want}");
         }
         let want = (loss(&x, gamma + h, beta) - loss(&x, gamma - h, beta)) / (2.0 * h);
-        assert!((f64::from(got.gamma) - want).abs() <= 1e-6);
+        assert!((sums.product * inverse - want).abs() <= 1e-6);
         let want = (loss(&x, gamma, beta + h) - loss(&x, gamma, beta - h)) / (2.0 * h);
-        assert!((f64::from(got.beta) - want).abs() <= 1e-6);
+        assert!((sums.gradient - want).abs() <= 1e-6);
     }
 
     #[test]

@@ -134,17 +134,14 @@ impl Fold<'_> {
         for (position, input) in op.inputs.iter().enumerate() {
             let producer = program.producer[input.0];
             let norm = program.ops[producer].norm;
-            let normalised = self.norm_of(producer).is_some();
+            let beta = self.norm_of(producer).map(|norm| self.parameter(norm.beta));
             let coefficients = &self.memory.coefficients;
             let of_channel = |channel: usize| {
                 let sum = f64::from(coefficients[places.gradient_totals + channel]);
                 let product = f64::from(coefficients[places.gradient_totals + (1 + position) * padded + channel]);
-                match normalised {
-                    true => {
-                        let scale = f64::from(coefficients[norm + channel]);
-                        scale * product + f64::from(coefficients[norm + padded + channel]) * sum
-                    }
-                    false => product,
+                match beta {
+                    Some(beta) => f64::from(coefficients[norm + channel]) * product + f64::from(beta[channel]) * sum,
+                    None => product,
                 }
             };
             let of_weight: f64 = (0..channels).map(of_channel).sum();
@@ -162,38 +159,43 @@ impl Fold<'_> {
         let count = (images * places.output.pixels()) as f64;
         let norm = self.norm_of(number);
         for channel in 0..places.output.channels {
-            let of_gradient = match norm {
-                Some(norm) => {
-                    let sums = self.consumers_sums(number, channel, count);
-                    let mean = self.memory.coefficients[places.norm + 2 * padded + channel];
-                    let inverse = self.memory.coefficients[places.norm + 3 * padded + channel];
-                    let gradient = backward(self.parameter(norm.gamma)[channel], mean, inverse, sums);
-                    self.gradient(norm.gamma)[channel] = gradient.gamma;
-                    self.gradient(norm.beta)[channel] = gradient.beta;
-                    let own = places.gradient_scales + places.consumers.len() * padded + channel;
-                    self.memory.coefficients[own] = gradient.of_value;
-                    self.memory.coefficients[places.gradient_shift + channel] = gradient.constant;
-                    gradient.of_gradient
-                }
-                None => 1.0,
+            let coefficient = |row: usize| self.memory.coefficients[places.norm + row * padded + channel];
+            let [scale, mean, inverse] = match norm {
+                Some(_) => [0, 2, 3].map(coefficient),
+                None => [1.0, 0.0, 0.0],
             };
             for (consumer, &(operation, position)) in places.consumers.iter().enumerate() {
                 let weight = self.edge_weight(operation, position);
-                self.memory.coefficients[places.gradient_scales + consumer * padded + channel] = of_gradient * weight;
+                self.memory.coefficients[places.gradient_scales + consumer * padded + channel] = scale * weight;
             }
+            let Some(norm) = norm else { continue };
+            let sums = self.consumers_sums(number, channel);
+            self.gradient(norm.beta)[channel] = sums.gradient as f32;
+            self.gradient(norm.gamma)[channel] = (sums.product * f64::from(inverse)) as f32;
+            let rest = backward(mean, inverse, &sums, count);
+            let own = places.gradient_scales + places.consumers.len() * padded + channel;
+            self.memory.coefficients[own] = rest.of_value;
+            self.memory.coefficients[places.gradient_shift + channel] = rest.constant;
         }
     }
 
-    /// Sums over all consumers of the gradient behind the batch norm, and of its product with the raw value.
-    fn consumers_sums(&self, number: usize, channel: usize, count: f64) -> ChannelSums {
+    /// Sums over all consumers of the gradient behind the batch norm, and of its product with the raw value less its mean.
+    fn consumers_sums(&self, number: usize, channel: usize) -> ChannelSums {
         let program = self.program;
-        let padded = program.ops[number].output.padded_channels();
-        let mut sums = ChannelSums { gradient: 0.0, product: 0.0, count };
-        for &(operation, position) in &program.ops[number].consumers {
+        let places = &program.ops[number];
+        let padded = places.output.padded_channels();
+        let mut sums = ChannelSums::default();
+        for (consumer, &(operation, position)) in places.consumers.iter().enumerate() {
+            let coefficients = &self.memory.coefficients;
+            let totals = &coefficients[program.ops[operation].gradient_totals..];
+            let gradient = f64::from(totals[channel]);
+            let product = f64::from(totals[(1 + position) * padded + channel]);
             let weight = f64::from(self.edge_weight(operation, position));
-            let totals = &self.memory.coefficients[program.ops[operation].gradient_totals..];
-            sums.gradient += weight * f64::from(totals[channel]);
-            sums.product += weight * f64::from(totals[(1 + position) * padded + channel]);
+            let scale = f64::from(coefficients[places.gradient_scales + consumer * padded + channel]);
+            sums.gradient += weight * gradient;
+            sums.product += weight * product;
+            sums.scaled_gradient += scale * gradient;
+            sums.scaled_product += scale * product;
         }
         sums
     }

@@ -113,9 +113,13 @@ impl<'a> Sweep<'a> {
         let places = &self.program.ops[number];
         let channels = places.input.padded_channels();
         operands.clear();
-        operands.extend(self.program.plan.ops[number].inputs.iter().enumerate().map(|(position, input)| Operand {
-            values: self.activation(self.program.ops[self.program.producer[input.0]].value),
-            scale: self.coefficient(places.scales + position * channels),
+        operands.extend(self.program.plan.ops[number].inputs.iter().enumerate().map(|(position, input)| {
+            let producer = &self.program.ops[self.program.producer[input.0]];
+            Operand {
+                values: self.activation(producer.value),
+                scale: self.coefficient(places.scales + position * channels),
+                mean: self.coefficient(producer.norm + 2 * channels),
+            }
         }));
         Inputs { layout: places.input, operands, shift: self.coefficient(places.shift), relu }
     }
@@ -123,16 +127,17 @@ impl<'a> Sweep<'a> {
     fn output_gradient<'o>(&self, number: usize, operands: &'o mut Vec<Operand>) -> OutputGradient<'o> {
         let places = &self.program.ops[number];
         let channels = places.output.padded_channels();
-        operands.clear();
-        operands.extend(places.consumers.iter().enumerate().map(|(position, &(consumer, _))| Operand {
-            values: self.activation(self.program.ops[consumer].gradient),
+        let operand = |value, position| Operand {
+            values: self.activation(value),
             scale: self.coefficient(places.gradient_scales + position * channels),
-        }));
+            mean: self.coefficient(places.norm + 2 * channels),
+        };
+        operands.clear();
+        for (position, &(consumer, _)) in places.consumers.iter().enumerate() {
+            operands.push(operand(self.program.ops[consumer].gradient, position));
+        }
         if self.program.plan.values[self.program.plan.ops[number].output.0].norm.is_some() {
-            operands.push(Operand {
-                values: self.activation(places.value),
-                scale: self.coefficient(places.gradient_scales + places.consumers.len() * channels),
-            });
+            operands.push(operand(places.value, places.consumers.len()));
         }
         let shift = self.coefficient(places.gradient_shift);
         OutputGradient { inputs: Inputs { layout: places.output, operands, shift, relu: false } }
@@ -166,6 +171,7 @@ impl<'a> Sweep<'a> {
             values: self.activation(head.value),
             scale: self.coefficient(head.norm),
             shift: self.coefficient(head.norm + places.input.padded_channels()),
+            mean: self.coefficient(head.norm + 2 * places.input.padded_channels()),
             mask: self.mask,
             class_blocks: places.output.blocks,
             classes: self.program.plan.classes,

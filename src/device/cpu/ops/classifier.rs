@@ -14,7 +14,7 @@ pub(crate) struct ClassifierBuffers {
     pub gradient: *mut f32,
     /// `(batch, padded features)`: pixels that pass the ReLU.
     pub passing: *mut f32,
-    /// `(batch, padded features)`: the sum of the raw values of those pixels.
+    /// `(batch, padded features)`: the sum of those pixels' raw values less their mean over the batch.
     pub passing_values: *mut f32,
     /// `(batch, padded classes)`
     pub logits: *mut f32,
@@ -29,6 +29,8 @@ pub(crate) struct ClassifierInput {
     /// `(padded channels)`: batch norm as `scale * x + shift`.
     pub scale: *const f32,
     pub shift: *const f32,
+    /// `(padded channels)`: the batch norm's mean.
+    pub mean: *const f32,
     /// `(batch, channels)`: 0 or 1 / (1 - p); null without dropout.
     pub mask: *const f32,
     /// Blocks of the padded classes.
@@ -117,13 +119,14 @@ impl ClassifierForward {
                 let at = block * S::LANES;
                 let from = self.input.values.add(layout.plane(image, block, self.images.batch));
                 let (scale, shift) = (S::load(self.input.scale.add(at)), S::load(self.input.shift.add(at)));
+                let mean = S::load(self.input.mean.add(at));
                 let (mut sum, mut passing, mut values) = (S::zero(), S::zero(), S::zero());
                 for pixel in 0..pixels {
                     let value = S::load(from.add(pixel * S::LANES));
                     let normalised = S::mul_add(value, scale, shift);
                     sum = S::add(sum, S::relu(normalised));
                     passing = S::add(passing, S::where_positive(normalised, one));
-                    values = S::add(values, S::where_positive(normalised, value));
+                    values = S::add(values, S::where_positive(normalised, S::sub(value, mean)));
                 }
                 let mut feature = S::mul(sum, share);
                 if !self.input.mask.is_null() {
@@ -159,7 +162,7 @@ pub(crate) struct ClassifierBackward {
     pub bias_gradient: *mut f32,
     /// `(padded features)`, added to: sums of the gradient behind the batch norm.
     pub sums: *mut f32,
-    /// `(padded features)`, added to: sums of its product with the raw values.
+    /// `(padded features)`, added to: sums of its product with the raw values less their mean.
     pub products: *mut f32,
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Operand {
     pub values: *const f32,
     /// `(padded channels)`
     pub scale: *const f32,
+    /// `(padded channels)`: the batch's means where the value is normalised, else zeros. Unused for a gradient.
+    pub mean: *const f32,
 }
 
 /// The inputs of a gather.
@@ -83,7 +85,12 @@ impl Inputs<'_> {
         for (plane, operand) in planes.iter_mut().zip(self.operands) {
             // SAFETY: the caller vouches that operands hold a batch of the layout.
             unsafe {
-                *plane = Plane { values: operand.values.add(offset), scale: operand.scale.add(block * S::LANES) };
+                let at = block * S::LANES;
+                *plane = Plane {
+                    values: operand.values.add(offset),
+                    scale: operand.scale.add(at),
+                    mean: operand.mean.add(at),
+                };
             }
         }
         &planes[..self.operands.len()]
@@ -133,7 +140,7 @@ impl OutputGradient<'_> {
 pub(crate) struct Statistics {
     /// `(padded channels)`: sums of the gradient.
     pub sums: *mut f32,
-    /// `(inputs, padded channels)`: sums of gradient times input.
+    /// `(inputs, padded channels)`: sums of gradient times input less its mean.
     pub products: *mut f32,
     /// Padded channels.
     pub channels: usize,
@@ -254,7 +261,7 @@ unsafe impl Send for Scratch {}
 
 impl Scratch {
     pub(crate) fn new(sizes: ScratchSizes) -> Self {
-        let empty = Plane { values: std::ptr::null(), scale: std::ptr::null() };
+        let empty = Plane { values: std::ptr::null(), scale: std::ptr::null(), mean: std::ptr::null() };
         Scratch {
             image: vec![0.0; sizes.image],
             gathered: vec![0.0; sizes.gathered],
