@@ -2,50 +2,11 @@
 //!
 //! They go through a few columns at a time, whose sums stay in registers while the edges into a node go by.
 
+use super::columns::{add, each, for_columns, put, take};
 use super::pass::EdgeGradient;
 use super::prefixes::Stage;
 use crate::device::cpu::matrix::{Matrix, Vectorise};
 use std::ops::Range;
-
-/// Runs `$this.$block::<N>(.., column)` over all columns, in wide blocks as far as they go.
-macro_rules! for_columns {
-    ($width:expr, $wide:literal, |$column:ident, $size:ident| $body:expr) => {{
-        let mut $column = 0;
-        while $column + $wide <= $width {
-            const $size: usize = $wide;
-            $body;
-            $column += $wide;
-        }
-        while $column + 8 <= $width {
-            const $size: usize = 8;
-            $body;
-            $column += 8;
-        }
-        while $column < $width {
-            const $size: usize = 1;
-            $body;
-            $column += 1;
-        }
-    }};
-}
-
-/// `N` elements of a row.
-#[inline(always)]
-fn take<const N: usize>(row: &[f32], column: usize) -> [f32; N] {
-    let mut values = [0.0; N];
-    values.copy_from_slice(&row[column..column + N]);
-    values
-}
-
-#[inline(always)]
-fn put<const N: usize>(row: &mut [f32], column: usize, values: [f32; N]) {
-    row[column..column + N].copy_from_slice(&values);
-}
-
-#[inline(always)]
-fn each<const N: usize>(f: impl Fn(usize) -> f32) -> [f32; N] {
-    std::array::from_fn(f)
-}
 
 #[inline(always)]
 fn relu(value: f32) -> f32 {
@@ -82,7 +43,7 @@ impl Vectorise for SumEdges<'_> {
     fn run<const FMA: bool>(mut self) {
         let width = self.bias.len();
         for output in 0..self.stage.outputs() {
-            for_columns!(width, 32, |column, SIZE| self.block::<SIZE>(output, column));
+            for_columns!(width, [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
         }
     }
 }
@@ -121,7 +82,7 @@ impl Vectorise for Activate<'_> {
     fn run<const FMA: bool>(mut self) {
         let width = self.bias.len();
         for output in self.outputs.clone() {
-            for_columns!(width, 32, |column, SIZE| self.block::<SIZE>(output, column));
+            for_columns!(width, [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
         }
     }
 }
@@ -155,7 +116,7 @@ impl Vectorise for ScatterSums<'_> {
     fn run<const FMA: bool>(mut self) {
         let (stage, _, _, bias) = self.forward;
         for output in 0..stage.outputs() {
-            for_columns!(bias.len(), 16, |column, SIZE| self.block::<SIZE>(output, column));
+            for_columns!(bias.len(), [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
         }
     }
 }
@@ -179,12 +140,6 @@ impl ScatterSums<'_> {
         }
         finish(stage, output, column, [last, received], self.to);
     }
-}
-
-#[inline(always)]
-fn add<const N: usize>(row: &mut [f32], column: usize, values: [f32; N]) {
-    let before: [f32; N] = take(row, column);
-    put(row, column, each::<N>(|i| before[i] + values[i]));
 }
 
 /// What an output's edges leave with the output itself, the bias and the marks, given the last edge's and all edges'
@@ -218,7 +173,7 @@ impl Vectorise for Scatter<'_> {
     fn run<const FMA: bool>(mut self) {
         let width = self.output.cols();
         for output in self.outputs.clone() {
-            for_columns!(width, 16, |column, SIZE| self.block::<SIZE>(output, column));
+            for_columns!(width, [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! in and comes out stays in the cache.
 
 use super::activation::sigmoid;
+use super::columns::{each, for_columns, put, take};
 use super::edges::EdgeLayer;
 use super::parameters::Linear;
 use super::pass::{Backward, EdgeGradient, Forward};
@@ -147,16 +148,19 @@ impl Vectorise for GateForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for output in self.outputs {
-            let sum = self.received.row_mut(output);
-            sum.fill(0.0);
-            for edge in self.stage.edges_into(output) {
-                let gated = self.gates.row_mut(edge).iter_mut().zip(self.messages.row(edge));
-                for (to, (gate, message)) in sum.iter_mut().zip(gated) {
-                    *gate = sigmoid(*gate);
-                    *to += *gate * message;
+        let GateForward { stage, outputs, messages, gates, received } = self;
+        for output in outputs {
+            for_columns!(received.cols(), [16, 8, 1], |column, SIZE| {
+                let mut sum = [0.0; SIZE];
+                for edge in stage.edges_into(output) {
+                    let closed: [f32; SIZE] = take(gates.row(edge), column);
+                    let message: [f32; SIZE] = take(messages.row(edge), column);
+                    let gate: [f32; SIZE] = each(|i| sigmoid(closed[i]));
+                    put(gates.row_mut(edge), column, gate);
+                    sum = each(|i| sum[i] + gate[i] * message[i]);
                 }
-            }
+                put(received.row_mut(output), column, sum);
+            });
         }
     }
 }
@@ -174,16 +178,18 @@ impl Vectorise for GateBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for output in self.outputs {
-            let given = self.dreceived.row(output);
-            for edge in self.stage.edges_into(output) {
-                let gated = self.gates.row_mut(edge).iter_mut().zip(self.messages.row_mut(edge));
-                for (given, (gate, message)) in given.iter().zip(gated) {
-                    let (open, sent) = (*gate, *message);
-                    *message = given * open;
-                    *gate = given * sent * open * (1.0 - open);
+        let GateBackward { stage, outputs, messages, gates, dreceived } = self;
+        for output in outputs {
+            for_columns!(dreceived.cols(), [16, 8, 1], |column, SIZE| {
+                let given: [f32; SIZE] = take(dreceived.row(output), column);
+                for edge in stage.edges_into(output) {
+                    let gate: [f32; SIZE] = take(gates.row(edge), column);
+                    let message: [f32; SIZE] = take(messages.row(edge), column);
+                    put(messages.row_mut(edge), column, each::<SIZE>(|i| given[i] * gate[i]));
+                    let before = each::<SIZE>(|i| given[i] * message[i] * gate[i] * (1.0 - gate[i]));
+                    put(gates.row_mut(edge), column, before);
                 }
-            }
+            });
         }
     }
 }

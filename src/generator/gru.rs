@@ -8,6 +8,7 @@
 //! `W_i x` is what [`super::weights`] makes of it: of the sum of hidden layers where there is no gate.
 
 use super::activation::{sigmoid, tanh};
+use super::columns::{add, each, for_columns, put, take};
 use super::parameters::Round;
 use super::pass::{Backward, Forward, RoundGraph};
 use super::round::BoundRound;
@@ -102,16 +103,19 @@ impl Vectorise for Gates<'_> {
         for (output, row) in self.graph.output_rows().enumerate() {
             let own = stage.own[output] as usize;
             let degree = stage.edges_into(output).len() as f32;
-            let [e_r, e_z, e_n] = thirds(self.per_edge, hidden);
-            let [c_r, c_z, c_n] = thirds(self.from_hidden.row(own), hidden);
-            let [r, z, n] = thirds_mut(self.gates.row_mut(output), hidden);
-            let (h, out) = (&self.state.row(own)[..hidden], &mut self.next.row_mut(row)[..hidden]);
-            for i in 0..hidden {
-                r[i] = sigmoid(r[i] + degree * e_r[i] + c_r[i]);
-                z[i] = sigmoid(z[i] + degree * e_z[i] + c_z[i]);
-                n[i] = tanh(n[i] + degree * e_n[i] + r[i] * c_n[i]);
-                out[i] = (1.0 - z[i]) * n[i] + z[i] * h[i];
-            }
+            let (per_edge, from_hidden, h) = (self.per_edge, self.from_hidden.row(own), self.state.row(own));
+            let (gates, next) = (self.gates.row_mut(output), self.next.row_mut(row));
+            for_columns!(hidden, [16, 8, 1], |column, SIZE| {
+                let [e_r, e_z, e_n] = thirds::<SIZE>(per_edge, hidden, column);
+                let [c_r, c_z, c_n] = thirds::<SIZE>(from_hidden, hidden, column);
+                let [a_r, a_z, a_n] = thirds::<SIZE>(gates, hidden, column);
+                let r: [f32; SIZE] = each(|i| sigmoid(a_r[i] + degree * e_r[i] + c_r[i]));
+                let z: [f32; SIZE] = each(|i| sigmoid(a_z[i] + degree * e_z[i] + c_z[i]));
+                let n: [f32; SIZE] = each(|i| tanh(a_n[i] + degree * e_n[i] + r[i] * c_n[i]));
+                put_thirds(gates, hidden, column, [r, z, n]);
+                let h: [f32; SIZE] = take(h, column);
+                put(next, column, each::<SIZE>(|i| (1.0 - z[i]) * n[i] + z[i] * h[i]));
+            });
         }
     }
 }
@@ -134,24 +138,22 @@ impl Vectorise for GateGradients<'_> {
         let stage = self.graph.stage;
         for (output, row) in self.graph.output_rows().enumerate() {
             let own = stage.own[output] as usize;
-            let [r, z, n] = thirds(self.kept.gates.row(output), hidden);
-            let [da_r, da_z, da_n] = thirds_mut(self.dgates.row_mut(output), hidden);
-            let [dc_r, dc_z, dc_n] = thirds_mut(self.dhidden.row_mut(own), hidden);
-            let [_, _, candidate] = thirds(self.kept.from_hidden.row(own), hidden);
-            let (h, dnext) = (&self.state.row(own)[..hidden], &self.dnext.row(row)[..hidden]);
-            let dstate = &mut self.dstate.row_mut(own)[..hidden];
-            for i in 0..hidden {
-                let dn = dnext[i] * (1.0 - z[i]) * (1.0 - n[i] * n[i]);
-                let dr = dn * candidate[i] * r[i] * (1.0 - r[i]);
-                let dz = dnext[i] * (h[i] - n[i]) * z[i] * (1.0 - z[i]);
-                da_r[i] = dr;
-                da_z[i] = dz;
-                da_n[i] = dn;
-                dc_r[i] += dr;
-                dc_z[i] += dz;
-                dc_n[i] += dn * r[i];
-                dstate[i] += dnext[i] * z[i];
-            }
+            let (gates, from_hidden) = (self.kept.gates.row(output), self.kept.from_hidden.row(own));
+            let (dgates, dhidden) = (self.dgates.row_mut(output), self.dhidden.row_mut(own));
+            let (h, dnext, dstate) = (self.state.row(own), self.dnext.row(row), self.dstate.row_mut(own));
+            for_columns!(hidden, [16, 8, 1], |column, SIZE| {
+                let [r, z, n] = thirds::<SIZE>(gates, hidden, column);
+                let [h, dnext]: [[f32; SIZE]; 2] = [take(h, column), take(dnext, column)];
+                let candidate: [f32; SIZE] = take(from_hidden, 2 * hidden + column);
+                let dn: [f32; SIZE] = each(|i| dnext[i] * (1.0 - z[i]) * (1.0 - n[i] * n[i]));
+                let dr: [f32; SIZE] = each(|i| dn[i] * candidate[i] * r[i] * (1.0 - r[i]));
+                let dz: [f32; SIZE] = each(|i| dnext[i] * (h[i] - n[i]) * z[i] * (1.0 - z[i]));
+                put_thirds(dgates, hidden, column, [dr, dz, dn]);
+                for (third, values) in [dr, dz, each(|i| dn[i] * r[i])].into_iter().enumerate() {
+                    add(dhidden, third * hidden + column, values);
+                }
+                add(dstate, column, each::<SIZE>(|i| dnext[i] * z[i]));
+            });
         }
     }
 }
@@ -174,18 +176,16 @@ impl Vectorise for EdgeCounts<'_> {
     }
 }
 
-/// The three gates of a row.
+/// Some columns of the three gates of a row.
 #[inline(always)]
-fn thirds(row: &[f32], hidden: usize) -> [&[f32]; 3] {
-    let (first, rest) = row.split_at(hidden);
-    let (second, third) = rest.split_at(hidden);
-    [first, second, &third[..hidden]]
+fn thirds<const N: usize>(row: &[f32], hidden: usize, column: usize) -> [[f32; N]; 3] {
+    std::array::from_fn(|third| take(row, third * hidden + column))
 }
 
-/// The three gates of a row.
+/// Writes some columns of the three gates of a row.
 #[inline(always)]
-fn thirds_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; 3] {
-    let (first, rest) = row.split_at_mut(hidden);
-    let (second, third) = rest.split_at_mut(hidden);
-    [first, second, &mut third[..hidden]]
+fn put_thirds<const N: usize>(row: &mut [f32], hidden: usize, column: usize, values: [[f32; N]; 3]) {
+    for (third, values) in values.into_iter().enumerate() {
+        put(row, third * hidden + column, values);
+    }
 }

@@ -8,6 +8,7 @@
 mod activation;
 mod adam;
 mod checkpoint;
+mod columns;
 mod config;
 mod cost;
 mod edge_passes;

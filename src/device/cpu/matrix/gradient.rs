@@ -73,7 +73,7 @@ impl Kernel for TransposedProduct {
             unsafe {
                 let panel = self.panels.add(block * self.rows * S::LANES);
                 match width {
-                    3 => self.four_outputs::<S, 3>(panel, block * S::LANES),
+                    3 => self.three_outputs::<S, 3>(panel, block * S::LANES),
                     2 => self.six_outputs::<S, 2>(panel, block * S::LANES),
                     _ => self.six_outputs::<S, 1>(panel, block * S::LANES),
                 }
@@ -85,15 +85,14 @@ impl Kernel for TransposedProduct {
 
 impl TransposedProduct {
     #[inline(always)]
-    unsafe fn four_outputs<S: Simd, const W: usize>(&self, panel: *const f32, column: usize) {
+    unsafe fn three_outputs<S: Simd, const W: usize>(&self, panel: *const f32, column: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let whole = self.outputs / 4 * 4;
-            for output in (0..whole).step_by(4) {
-                self.tile::<S, 4, W>(output, panel, column);
+            let whole = self.outputs / 3 * 3;
+            for output in (0..whole).step_by(3) {
+                self.tile::<S, 3, W>(output, panel, column);
             }
             match self.outputs - whole {
-                3 => self.tile::<S, 3, W>(whole, panel, column),
                 2 => self.tile::<S, 2, W>(whole, panel, column),
                 1 => self.tile::<S, 1, W>(whole, panel, column),
                 _ => {}

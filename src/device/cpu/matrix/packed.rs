@@ -90,12 +90,30 @@ impl Vectorise for Pack<'_> {
         for span in self.packed.spans() {
             let panel = &mut self.packed.panels[span.start * depth..span.end * depth];
             let inside = span.start..span.end.min(columns);
-            for (row, to) in panel.chunks_exact_mut(span.len()).enumerate() {
-                let (to, padding) = to.split_at_mut(inside.len());
-                to.copy_from_slice(&self.right.row(row)[inside.clone()]);
-                padding.fill(0.0);
+            match (inside == span, span.len()) {
+                (true, 8) => copy::<8>(self.right, span.start, panel),
+                (true, 16) => copy::<16>(self.right, span.start, panel),
+                (true, 24) => copy::<24>(self.right, span.start, panel),
+                (true, 32) => copy::<32>(self.right, span.start, panel),
+                (true, 48) => copy::<48>(self.right, span.start, panel),
+                _ => {
+                    for (row, to) in panel.chunks_exact_mut(span.len()).enumerate() {
+                        let (to, padding) = to.split_at_mut(inside.len());
+                        to.copy_from_slice(&self.right.row(row)[inside.clone()]);
+                        padding.fill(0.0);
+                    }
+                }
             }
         }
+    }
+}
+
+/// Packs a panel without padding. The widths that there are, one to three vectors of 8 or 16, are constants here: a row is
+/// too short for a call of the library's copy.
+#[inline(always)]
+fn copy<const WIDTH: usize>(right: View, column: usize, panel: &mut [f32]) {
+    for (row, to) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        to.copy_from_slice(&right.row(row)[column..column + WIDTH]);
     }
 }
 

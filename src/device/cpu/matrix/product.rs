@@ -119,7 +119,7 @@ impl Kernel for Multiply {
                     let panel = self.panels.add((block * self.depth + depth.start * width) * S::LANES);
                     let part = Part { panel, column: block * S::LANES, depth: depth.clone(), start };
                     match width {
-                        3 => self.four_rows::<S, 3>(part),
+                        3 => self.three_rows::<S, 3>(part),
                         2 => self.six_rows::<S, 2>(part),
                         _ => self.six_rows::<S, 1>(part),
                     }
@@ -132,15 +132,14 @@ impl Kernel for Multiply {
 
 impl Multiply {
     #[inline(always)]
-    unsafe fn four_rows<S: Simd, const W: usize>(&self, part: Part) {
+    unsafe fn three_rows<S: Simd, const W: usize>(&self, part: Part) {
         // SAFETY: the caller's.
         unsafe {
-            let whole = self.rows / 4 * 4;
-            for row in (0..whole).step_by(4) {
-                self.tile::<S, 4, W>(row, &part);
+            let whole = self.rows / 3 * 3;
+            for row in (0..whole).step_by(3) {
+                self.tile::<S, 3, W>(row, &part);
             }
             match self.rows - whole {
-                3 => self.tile::<S, 3, W>(whole, &part),
                 2 => self.tile::<S, 2, W>(whole, &part),
                 1 => self.tile::<S, 1, W>(whole, &part),
                 _ => {}
@@ -221,7 +220,7 @@ pub(super) unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     unsafe {
         let mut sums = *tile;
         let (mut left, mut panel) = (left, panel);
-        let written_out = if W < 3 { depth / UNROLL * UNROLL } else { 0 };
+        let written_out = depth / UNROLL * UNROLL;
         for _ in 0..written_out / UNROLL {
             for k in 0..UNROLL {
                 step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * W * S::LANES));
