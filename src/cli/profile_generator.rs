@@ -3,7 +3,7 @@
 use super::output::print;
 use super::profile::{json_line, peak_memory_mb};
 use crate::device::cpu::{InstructionSet, fma_peak};
-use crate::generator::{Draw, FitSettings, Generator, Gran, GranConfig};
+use crate::generator::{Draw, FitSettings, Generator, Gran, GranConfig, Sampler};
 use crate::graph::{Dag, LabelledGraph};
 use crate::random::{Purpose, Stream, StreamKey};
 use anyhow::{Context, Result, ensure};
@@ -163,7 +163,9 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
         gran.training_cost(&graphs)
     });
     let generator = Generator::from_components(vec![gran]);
-    let mut runner = Runner { generator, buffer, threads, mode: args.mode, stream: stream(2), edges: 0, graphs: 0 };
+    let sampler = Sampler::new(threads);
+    let mut runner =
+        Runner { generator, buffer, threads, sampler, mode: args.mode, stream: stream(2), edges: 0, graphs: 0 };
     let start = Instant::now();
     runner.steps(1)?;
     let first_step_s = start.elapsed().as_secs_f64();
@@ -207,6 +209,7 @@ struct Runner {
     generator: Generator,
     buffer: Vec<Vec<LabelledGraph>>,
     threads: usize,
+    sampler: Sampler,
     mode: Mode,
     stream: Stream,
     /// Of the graphs fitted to or drawn so far.
@@ -237,7 +240,7 @@ impl Runner {
     }
 
     fn draw(&mut self) {
-        let draws = self.generator.sample(&mut self.stream, self.buffer.len(), self.threads);
+        let draws = self.generator.sample(&mut self.stream, self.buffer.len(), &mut self.sampler);
         let count = |draw: &Draw| draw.components.iter().map(|graph| graph.dag.edge_count()).sum::<usize>();
         self.graphs += draws.len();
         self.edges += draws.iter().map(count).sum::<usize>();

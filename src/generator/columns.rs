@@ -8,7 +8,7 @@ macro_rules! for_columns {
     ($width:expr, [$($wide:literal),+], |$column:ident, $size:ident| $body:expr) => {{
         let mut $column = 0;
         $(
-            while $column + $wide <= $width {
+            while $width - $column >= $wide {
                 const $size: usize = $wide;
                 $body;
                 $column += $wide;

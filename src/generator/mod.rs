@@ -34,7 +34,7 @@ pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
 pub use cost::Cost;
 pub use error::GeneratorError;
 pub use gran::Gran;
-pub use sample::Draw;
+pub use sample::{Draw, Sampler};
 
 use crate::config::GeneratorConfig;
 use crate::graph::LabelledGraph;

@@ -23,20 +23,19 @@ pub struct Draw {
 
 impl Generator {
     /// Draws architectures: for every row the mixture component, then the edges, then the operator. Every draw has a
-    /// random stream of its own, so the first draws are the same however many there are. `threads` change no result.
-    pub fn sample(&self, stream: &mut Stream, count: usize, threads: usize) -> Vec<Draw> {
+    /// random stream of its own, so the first draws are the same however many there are. What the sampler drew before, and
+    /// its threads, change no result.
+    pub fn sample(&self, stream: &mut Stream, count: usize, sampler: &mut Sampler) -> Vec<Draw> {
         let mut streams: Vec<Stream> = (0..count).map(|_| Stream::from_seed(stream.random())).collect();
         let empty = Draw { components: Vec::with_capacity(self.components.len()), log_probability: 0.0 };
         let mut draws = vec![empty; count];
-        let mut gang = Gang::new(threads.min(count));
-        let mut memories: Vec<Memory> = (0..gang.threads()).map(|_| Memory::default()).collect();
-        let mut weights = Weights::default();
+        let Sampler { gang, memories, weights } = sampler;
         for gran in &self.components {
-            weights.set(gran, &mut gang, false);
+            weights.set(gran, gang, false);
             let size = (BATCH_NODES / gran.config.nodes).min(count.div_ceil(gang.threads())).max(1);
             let mut chunks: Vec<_> = draws.chunks_mut(size).zip(streams.chunks_mut(size)).collect();
-            gang.for_each_with(&mut chunks, &mut memories, |_, (draws, streams), memory| {
-                gran.extend_draws(&weights, draws, streams, memory);
+            gang.for_each_with(&mut chunks, memories, |_, (draws, streams), memory| {
+                gran.extend_draws(weights, draws, streams, memory);
             });
         }
         draws
@@ -55,6 +54,22 @@ impl Generator {
             gran.log_probability(&weights, graph, &mut memory)
         });
         Ok(scores.sum())
+    }
+}
+
+/// Threads and their memory for drawing, kept from call to call, also of different generators.
+pub struct Sampler {
+    gang: Gang,
+    memories: Vec<Memory>,
+    weights: Weights,
+}
+
+impl Sampler {
+    /// `threads` threads, at least one.
+    pub fn new(threads: usize) -> Self {
+        let gang = Gang::new(threads);
+        let memories = (0..gang.threads()).map(|_| Memory::default()).collect();
+        Sampler { gang, memories, weights: Weights::default() }
     }
 }
 

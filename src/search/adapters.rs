@@ -2,11 +2,12 @@
 
 use super::{BoxError, Draw, Proposer, SearchSpace};
 use crate::config::{ClassicalKind, Config, GeneratorConfig};
-use crate::generator::{FitSettings, Generator, GeneratorError};
+use crate::generator::{FitSettings, Generator, GeneratorError, Sampler};
 use crate::graph::LabelledGraph;
 use crate::random::Stream;
 use crate::space::{Architecture, ComponentShape, Space};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 impl SearchSpace for Box<dyn Space> {
     fn assemble(&self, components: Vec<LabelledGraph>) -> Result<Architecture, BoxError> {
@@ -32,6 +33,7 @@ pub struct GeneratorProposer {
     config: GeneratorConfig,
     seed: u64,
     threads: usize,
+    sampler: Mutex<Sampler>,
     fitted: Option<Generator>,
 }
 
@@ -43,6 +45,7 @@ impl GeneratorProposer {
             config: config.generator.clone(),
             seed: config.run.seed,
             threads,
+            sampler: Mutex::new(Sampler::new(threads)),
             fitted: None,
         }
     }
@@ -88,7 +91,8 @@ impl Proposer for GeneratorProposer {
 
     /// Nothing before the first fit.
     fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
-        let draws = self.fitted.iter().flat_map(|generator| generator.sample(stream, count, self.threads));
+        let sampler = &mut *self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        let draws = self.fitted.iter().flat_map(|generator| generator.sample(stream, count, sampler));
         draws.map(|draw| Draw { components: draw.components, log_probability: draw.log_probability }).collect()
     }
 }

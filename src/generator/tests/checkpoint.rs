@@ -1,7 +1,7 @@
 //! Checkpoints come back bit for bit; damaged and foreign ones are refused.
 
 use super::{small, stream};
-use crate::generator::{Generator, InputLayout};
+use crate::generator::{Generator, InputLayout, Sampler};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -26,7 +26,10 @@ fn comes_back_bit_for_bit() {
         assert_eq!(a.parameters, b.parameters);
     }
     assert_eq!(std::fs::read(&path).unwrap(), loaded.to_bytes().unwrap());
-    assert_eq!(generator.sample(&mut stream(1), 5, 1), loaded.sample(&mut stream(1), 5, 1));
+    assert_eq!(
+        generator.sample(&mut stream(1), 5, &mut Sampler::new(1)),
+        loaded.sample(&mut stream(1), 5, &mut Sampler::new(1))
+    );
 }
 
 #[test]
@@ -100,7 +103,7 @@ proptest! {
         }
         bytes.truncate(cut.unwrap_or(bytes.len()));
         if let Ok(generator) = Generator::from_bytes(&bytes) {
-            prop_assert_eq!(generator.sample(&mut stream(1), 2, 1).len(), 2);
+            prop_assert_eq!(generator.sample(&mut stream(1), 2, &mut Sampler::new(1)).len(), 2);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::reference::{Parameters, values};
 use super::{all_graphs, random_graph, small, stream};
-use crate::generator::{Generator, GranConfig, InputLayout};
+use crate::generator::{Generator, GranConfig, InputLayout, Sampler};
 use crate::graph::LabelledGraph;
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ fn log_probabilities_are_those_of_the_reference() {
 
 /// Pearson's statistic against its mean plus five standard deviations; cells with few expected draws are pooled.
 fn assert_frequencies(generator: &Generator, nodes: usize, operators: usize) {
-    let draws = generator.sample(&mut stream(3), 20_000, 1);
+    let draws = generator.sample(&mut stream(3), 20_000, &mut Sampler::new(1));
     let mut counts: HashMap<&LabelledGraph, f64> = HashMap::new();
     draws.iter().for_each(|draw| *counts.entry(&draw.components[0]).or_default() += 1.0);
     let (mut statistic, mut cells, mut pooled) = (0.0, 0.0, [0.0, 0.0]);
@@ -85,14 +85,16 @@ fn frequencies_of_draws_are_the_probabilities() {
 fn draws_carry_their_log_probability_and_do_not_depend_on_the_count() {
     let components = vec![small(7, 3, Some(6), InputLayout::Released), small(5, 0, None, InputLayout::Plain)];
     let generator = Generator { components };
-    let draws = generator.sample(&mut stream(1), 200, 1);
+    let mut sampler = Sampler::new(2);
+    let draws = generator.sample(&mut stream(1), 200, &mut sampler);
     for draw in &draws {
         let expected = generator.log_probability(&draw.components).unwrap();
         assert!((draw.log_probability - expected).abs() <= 1e-9 * expected.abs());
     }
-    assert_eq!(generator.sample(&mut stream(1), 3, 1), draws[..3]);
-    assert_ne!(generator.sample(&mut stream(2), 3, 1), draws[..3]);
-    assert!(generator.sample(&mut stream(1), 0, 1).is_empty());
+    assert_eq!(generator.sample(&mut stream(1), 3, &mut sampler), draws[..3]);
+    assert_eq!(generator.sample(&mut stream(1), 3, &mut Sampler::new(1)), draws[..3]);
+    assert_ne!(generator.sample(&mut stream(2), 3, &mut sampler), draws[..3]);
+    assert!(generator.sample(&mut stream(1), 0, &mut sampler).is_empty());
 }
 
 #[test]
