@@ -1,7 +1,7 @@
 //! GraphPNAS: learn a distribution of good neural architectures with a graph generator.
 //!
 //! Data flows one way: [`graph`] knows nothing above it; [`space`] and [`net`] know graphs; [`device`] knows plans, not
-//! architectures; [`oracle`] joins space, net and device; [`search`] joins all; [`cli`] alone prints and parses arguments.
+//! architectures; [`table`] knows architectures that others trained; [`oracle`] joins space, net and device; [`search`] joins all; [`cli`] alone prints and parses arguments.
 
 pub mod cli;
 pub mod config;
@@ -16,3 +16,4 @@ pub mod report;
 pub mod search;
 pub mod space;
 pub mod store;
+pub mod table;

@@ -6,7 +6,7 @@ use super::network_source::{ArchitectureChoice, lower};
 use super::output::{print, print_json};
 use super::run_directory::RunDirectory;
 use super::text::percent;
-use super::workbench::Workbench;
+use super::workbench::{Images, Workbench};
 use crate::oracle;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -55,11 +55,12 @@ pub(super) fn execute(arguments: &EvalArguments) -> CommandResult {
     let chosen = arguments.choice.choose(&run, bench.space.as_ref())?;
     let plan = lower(&run, &bench, &chosen.architecture)?;
     let weights = arguments.choice.weights(&run, arguments.weights.as_deref(), &plan)?;
+    let Images { dataset, splits } = bench.images()?;
     let images = match arguments.split {
-        Split::Validation => &bench.splits.validation,
-        Split::Test => &bench.splits.test,
+        Split::Validation => &splits.validation,
+        Split::Test => &splits.test,
     };
-    let found = oracle::evaluate(&plan, &weights, (&bench.dataset, images), bench.threads, &*stop_flag()?)?;
+    let found = oracle::evaluate(&plan, &weights, (dataset, images), bench.threads, &*stop_flag()?)?;
     let Some(found) = found else { return Ok(End::Interrupted("nothing was written".into())) };
     let evaluated = Evaluated {
         split: arguments.split,

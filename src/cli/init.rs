@@ -23,11 +23,20 @@ pub(super) struct InitArguments {
 enum Space {
     /// One random graph a stage
     Randwire,
+    /// NAS-Bench-101, looked up in its table
+    Nasbench101,
+    /// NAS-Bench-201, looked up in its table
+    Nasbench201,
+    /// Your own table
+    Table,
 }
 
 pub(super) fn execute(arguments: &InitArguments) -> CommandResult {
     let text = annotated(match arguments.space {
         Space::Randwire => SpaceKind::Randwire,
+        Space::Nasbench101 => SpaceKind::Nasbench101,
+        Space::Nasbench201 => SpaceKind::Nasbench201,
+        Space::Table => SpaceKind::Table,
     });
     let Some(path) = &arguments.out else {
         print(&text)?;

@@ -3,6 +3,7 @@
 //! Results go to the standard output; progress, remarks and errors to the standard error. One file a subcommand; what
 //! they share stands beside them.
 
+mod data;
 mod doctor;
 mod eval;
 mod exit;
@@ -49,6 +50,7 @@ enum Command {
     Export(export::ExportArguments),
     Report(report::ReportArguments),
     Init(init::InitArguments),
+    Data(data::DataArguments),
     Doctor(doctor::DoctorArguments),
     Profile(profile::ProfileArgs),
     ProfileGenerator(profile_generator::ProfileGeneratorArgs),
@@ -65,6 +67,7 @@ impl Command {
             Command::Export(arguments) => export::execute(arguments),
             Command::Report(arguments) => report::execute(arguments),
             Command::Init(arguments) => init::execute(arguments),
+            Command::Data(arguments) => data::execute(arguments),
             Command::Doctor(arguments) => doctor::execute(arguments),
             Command::Profile(arguments) => profile::run(arguments).map(|()| End::Done),
             Command::ProfileGenerator(arguments) => profile_generator::run(arguments).map(|()| End::Done),

@@ -72,5 +72,5 @@ pub(super) fn read_architecture_file(path: &Path, space: &dyn Space) -> anyhow::
 
 /// The plan of an architecture on the run's data.
 pub(super) fn lower(run: &RunDirectory, bench: &Workbench, architecture: &Architecture) -> anyhow::Result<Plan> {
-    Ok(oracle::lower(architecture, &run.record.config.space, &bench.dataset)?)
+    Ok(oracle::lower(architecture, &run.record.config.space, &bench.images()?.dataset)?)
 }

@@ -194,6 +194,8 @@ fn origin_text(origin: Origin) -> &'static str {
         Origin::Explorer(ClassicalKind::Ws) => "random, WS",
         Origin::Explorer(ClassicalKind::Er) => "random, ER",
         Origin::Explorer(ClassicalKind::Ba) => "random, BA",
+        Origin::Explorer(ClassicalKind::Uniform) => "random, uniform",
+        Origin::Explorer(ClassicalKind::Full) => "random, full",
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
         epochs: config.retrain.epochs,
         training_losses: trained.losses,
         test_accuracy: trained.test_accuracy,
-        test_images: bench.splits.test.len(),
+        test_images: bench.images()?.splits.test.len(),
         parameters: plan.trained_parameters(),
         multiply_adds: plan.multiply_adds(),
         seconds: trained.seconds,

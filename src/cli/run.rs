@@ -8,7 +8,7 @@ use super::run_directory::{REPORT_FILE, RunDirectory};
 use super::session::Session;
 use super::text::{percent, shell_word};
 use super::workbench::{Workbench, check_device};
-use crate::config::{Config, DeviceChoice, Override, differences, split_override};
+use crate::config::{Config, DeviceChoice, Override, SpaceKind, differences, split_override};
 use crate::search::best;
 use crate::store::{DirectoryState, Journal, inspect};
 use anyhow::bail;
@@ -129,13 +129,15 @@ fn best_accuracy(run: &RunDirectory) -> Option<f64> {
 /// What is about to be done, on what.
 fn headline(config: &Config, bench: &Workbench, directory: &Path) -> String {
     let (space, device) = (&config.space, bench.device_facts());
+    let networks = match space.kind {
+        SpaceKind::Randwire => format!("networks of {} stages of {} nodes", space.stages, space.nodes),
+        kind => format!("cells of the space {}", kind.name()),
+    };
     format!(
-        "{}: {} networks of {} stages of {} nodes; {}; CPU ({}), threads: {}; into {}",
+        "{}: {} {networks}; {}; CPU ({}), threads: {}; into {}",
         config.run.name,
         config.search.budget,
-        space.stages,
-        space.nodes,
-        bench.dataset.name(),
+        bench.data_name(),
         device.instruction_set,
         device.threads,
         directory.display()

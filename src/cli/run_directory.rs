@@ -3,6 +3,7 @@
 use super::files;
 use super::summary::RunSummary;
 use super::training::BEST;
+use crate::config::OracleKind;
 use crate::generator::Generator;
 use crate::net::{Plan, Weights, weights_from_safetensors};
 use crate::report::{MANIFEST_FILE_NAME, Manifest};
@@ -63,7 +64,11 @@ impl RunDirectory {
 
     /// Whether the run is finished and all its files are there.
     pub fn is_complete(&self) -> bool {
-        let files = [GENERATOR_FILE, BEST.architecture, BEST.weights, BEST.onnx, MANIFEST_FILE_NAME, REPORT_FILE];
+        let mut files = vec![GENERATOR_FILE, BEST.architecture, MANIFEST_FILE_NAME, REPORT_FILE];
+        // What a table knows was not trained here.
+        if self.record.config.oracle.kind == OracleKind::Training {
+            files.extend([BEST.weights, BEST.onnx]);
+        }
         self.record.finished.is_some() && files.iter().all(|name| self.path.join(name).is_file())
     }
 

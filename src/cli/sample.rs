@@ -6,7 +6,7 @@ use super::run_directory::RunDirectory;
 use crate::generator::{Generator, Sampler};
 use crate::random::{Purpose, StreamKey};
 use crate::space::{Architecture, Space, space_of};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -14,7 +14,10 @@ use std::path::PathBuf;
 /// Draws of one random stream; the next ones have a stream of their own, so that memory does not grow with -n.
 const CHUNK: usize = 256;
 
-/// Draw architectures from a run's generator, each with its log-probability
+/// Chunks without a legal architecture before the generator is given up.
+const MOST_VAIN_CHUNKS: usize = 100;
+
+/// Draw legal architectures from a run's generator, each with its log-probability
 #[derive(Args)]
 pub(super) struct SampleArguments {
     /// Directory of the run
@@ -45,18 +48,28 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
     let generator = run.generator()?;
     let space = space_of(&run.record.config)?;
     let seed = arguments.seed.unwrap_or(run.record.config.run.seed);
-    let mut left = arguments.number;
+    let (mut left, mut vain) = (arguments.number, 0);
     for chunk in 0.. {
         let count = left.min(CHUNK as u64);
         if count == 0 {
             break;
         }
+        if vain == MOST_VAIN_CHUNKS {
+            bail!("no legal architecture in the last {MOST_VAIN_CHUNKS} rounds of draws");
+        }
         let key = StreamKey { seed, purpose: Purpose::UserSample, candidate: 0, epoch: chunk };
-        let samples = draw(&generator, space.as_ref(), key, count as usize)
+        let count = if vain == 0 { count as usize } else { CHUNK };
+        let mut samples = draw(&generator, space.as_ref(), key, count)
             .with_context(|| format!("the generator of {} does not suit its space", run.path.display()))?;
-        let first = chunk == 0;
+        samples.truncate(left.min(CHUNK as u64) as usize);
+        if samples.is_empty() {
+            vain += 1;
+            continue;
+        }
+        vain = 0;
+        let first = left == arguments.number;
         print(&if arguments.json { json_lines(&samples, first)? } else { table(&samples, first)? })?;
-        left -= count;
+        left -= samples.len() as u64;
     }
     if arguments.json {
         print("\n]\n")?;
@@ -64,15 +77,19 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
     Ok(End::Done)
 }
 
+/// So many draws, less those that are no legal architecture.
 fn draw(generator: &Generator, space: &dyn Space, key: StreamKey, count: usize) -> anyhow::Result<Vec<Sample>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let draws = generator.sample(&mut key.stream(), count, &mut Sampler::new(threads));
-    let sample = |draw: crate::generator::Draw| {
-        let architecture = space.assemble(draw.components)?;
+    let sample = |draw: crate::generator::Draw| -> anyhow::Result<Option<Sample>> {
+        let architecture = match space.assemble(draw.components) {
+            Err(error) if error.is_rejection() => return Ok(None),
+            made => made?,
+        };
         let key = space.key(&architecture)?.to_string();
-        Ok(Sample { log_probability: draw.log_probability, key, architecture })
+        Ok(Some(Sample { log_probability: draw.log_probability, key, architecture }))
     };
-    draws.into_iter().map(sample).collect()
+    draws.into_iter().filter_map(|draw| sample(draw).transpose()).collect()
 }
 
 /// Elements of a JSON array, one a line; `first`: with its beginning.

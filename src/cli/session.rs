@@ -7,10 +7,10 @@ use super::files;
 use super::progress::Progress;
 use super::run_directory::{GENERATOR_FILE, REPORT_FILE, read_weights};
 use super::training::{BEST, LongTraining, Network, write_architecture, write_onnx, write_weights};
-use super::workbench::Workbench;
+use super::workbench::{Images, Material, Workbench};
 use crate::config::Config;
 use crate::net::{Plan, Weights};
-use crate::oracle::{TrainingOracle, lower};
+use crate::oracle::{Oracle, TrainingOracle, lower};
 use crate::report::{MANIFEST_FILE_NAME, Manifest, html};
 use crate::search::{Ending, GeneratorProposer, Search, best};
 use crate::store::{CandidateRecord, FinalRecord, Journal, RunRecord};
@@ -68,7 +68,11 @@ impl Session<'_> {
         let record = journal.record()?;
         let best = best(&record.candidates).context("no candidate could be evaluated")?;
         write_architecture(self.directory, &BEST, &best.architecture)?;
-        let plan = lower(&best.architecture, &self.config.space, &self.bench.dataset)?;
+        let images = match &self.bench.material {
+            Material::Images(images) => images,
+            Material::Table { .. } => return finish_with_table(journal, &record, best).map(|()| true),
+        };
+        let plan = lower(&best.architecture, &self.config.space, &images.dataset)?;
         let Some(weights) = self.best_weights(journal, &record, best, &plan)? else { return Ok(false) };
         write_onnx(self.directory, &BEST, &Network { plan: &plan, weights: &weights, bench: self.bench })?;
         Ok(true)
@@ -77,12 +81,19 @@ impl Session<'_> {
     /// The search to its end, and its fitted generator. `None`: stopped.
     fn search(&self, journal: &mut Journal) -> anyhow::Result<Option<GeneratorProposer>> {
         let bench = self.bench;
-        let oracle = TrainingOracle::new(self.config, Arc::clone(&bench.dataset), &bench.splits);
+        let training;
+        let oracle: &dyn Oracle = match &bench.material {
+            Material::Images(Images { dataset, splits }) => {
+                training = TrainingOracle::new(self.config, Arc::clone(dataset), splits);
+                &training
+            }
+            Material::Table { oracle, .. } => oracle,
+        };
         let mut proposer = GeneratorProposer::new(bench.space.as_ref(), self.config, bench.threads);
         let mut search = Search {
             space: &bench.space,
             proposer: &mut proposer,
-            oracle: &oracle,
+            oracle,
             observer: self.progress,
             threads: bench.threads,
             stop: self.stop,
@@ -125,4 +136,21 @@ impl Session<'_> {
         }
         Ok(Some(trained.weights))
     }
+}
+
+/// Notes the end of a run whose networks a table knows: the test accuracy is the table's.
+fn finish_with_table(journal: &mut Journal, record: &RunRecord, best: &CandidateRecord) -> anyhow::Result<()> {
+    if record.finished.is_some() {
+        return Ok(());
+    }
+    let outcome = best.outcome.as_ref().context("the best candidate has no outcome")?;
+    let test_accuracy = outcome.test_accuracy.context("the table has no test accuracy of the best candidate")?;
+    journal.finish(&FinalRecord {
+        candidate: best.number,
+        training_losses: vec![],
+        validation_accuracy: None,
+        test_accuracy,
+        seconds: 0.0,
+    })?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a run came to, for people and as JSON.
 
 use super::text::{counted, duration, percent};
+use crate::config::OracleKind;
 use crate::report::{Difference, Summary, last_third};
 use crate::store::{Origin, RunRecord, fingerprint};
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(super) struct RunSummary {
     generator_last_third: Option<Mean>,
     /// Generator less explorer.
     gain: Option<Gain>,
+    /// Whether accuracies were looked up in a table.
+    #[serde(skip)]
+    tabular: bool,
     /// Wall-clock time of all sessions that came to an end, whole seconds.
     seconds: u64,
     /// SHA-256 of all that is reproducible in the journal.
@@ -73,6 +77,7 @@ impl RunSummary {
             explorer: explorer.as_ref().map(mean),
             generator_last_third: generator.as_ref().map(mean),
             gain: gain.map(|g| Gain { difference: g.difference, standard_error: g.standard_error }),
+            tabular: record.config.oracle.kind == OracleKind::Table,
             seconds,
             fingerprint: fingerprint(record),
         }
@@ -81,19 +86,20 @@ impl RunSummary {
     /// A few lines.
     pub fn text(&self) -> String {
         let mut text = String::new();
+        let evaluated = if self.tabular { "looked up" } else { "trained" };
         let trained = counted(self.candidates, "distinct network");
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}: {trained} trained in {}", self.name, duration(self.seconds as f64));
+        let _ = write!(text, "{}: {trained} {evaluated} in {}", self.name, duration(self.seconds as f64));
         let _ = writeln!(text, "{}", if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() });
         if let Some(Best { candidate, validation_accuracy: Some(accuracy), .. }) = self.best {
             let _ = writeln!(text, "best validation accuracy  {}  (candidate {candidate})", percent(accuracy));
         }
         if let Some(accuracy) = self.test_accuracy {
-            let _ = writeln!(text, "its test accuracy         {}  (trained anew, tested once)", percent(accuracy));
+            let _ = writeln!(text, "its test accuracy         {}  ({})", percent(accuracy), self.test_origin());
         }
         if let Some(Mean { count, mean_validation_accuracy }) = self.explorer {
             let _ =
-                writeln!(text, "random wiring             {}  (mean of {count})", percent(mean_validation_accuracy));
+                writeln!(text, "{:<26}{}  (mean of {count})", self.explorer_name(), percent(mean_validation_accuracy));
         }
         if let Some(Mean { count, mean_validation_accuracy }) = self.generator_last_third {
             let mean = percent(mean_validation_accuracy);
@@ -101,6 +107,14 @@ impl RunSummary {
         }
         let _ = writeln!(text, "report                    {}", self.report);
         text
+    }
+
+    fn explorer_name(&self) -> &'static str {
+        if self.tabular { "the explorer" } else { "random wiring" }
+    }
+
+    fn test_origin(&self) -> &'static str {
+        if self.tabular { "the table's" } else { "trained anew, tested once" }
     }
 
     fn gain_text(&self) -> String {

@@ -63,20 +63,15 @@ impl LongTraining<'_> {
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<TrainedNetwork>> {
         let start = Instant::now();
-        let Workbench { dataset, splits, threads, .. } = self.bench;
+        let threads = self.bench.threads;
+        let images = self.bench.images()?;
+        let (dataset, splits) = (&images.dataset, &images.splits);
         let (settings, seed) = (&self.config.retrain, self.config.run.seed);
-        let images = dataset.fraction(&self.bench.all_training_images(), settings.data_fraction, seed);
-        let training = Training {
-            plan: self.plan,
-            settings,
-            dataset,
-            indices: &images,
-            seed,
-            candidate: self.candidate,
-            threads: *threads,
-        };
+        let images = dataset.fraction(&images.all_training_images(), settings.data_fraction, seed);
+        let training =
+            Training { plan: self.plan, settings, dataset, indices: &images, seed, candidate: self.candidate, threads };
         let Some(trained) = training.run(epoch_done, stop)? else { return Ok(None) };
-        let test = evaluate(self.plan, &trained.weights, (dataset, &splits.test), *threads, stop)?;
+        let test = evaluate(self.plan, &trained.weights, (dataset, &splits.test), threads, stop)?;
         Ok(test.map(|test| TrainedNetwork {
             weights: trained.weights,
             losses: trained.losses,
@@ -115,9 +110,9 @@ pub(super) struct Network<'a> {
 impl Network<'_> {
     /// The ONNX file, which says how images are to be prepared.
     pub fn to_onnx(&self) -> anyhow::Result<Vec<u8>> {
-        let dataset = &self.bench.dataset;
+        let dataset = &self.bench.images()?.dataset;
         let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-        let metadata = preprocessing(&wide(dataset.mean()), &wide(dataset.deviation()), &self.bench.classes());
+        let metadata = preprocessing(&wide(dataset.mean()), &wide(dataset.deviation()), &self.bench.classes(dataset));
         onnx(self.plan, self.weights, &metadata).context("the ONNX file")
     }
 }

@@ -1,11 +1,17 @@
 //! What a run works with: its data, its space and this machine.
 
-use crate::config::{Config, DataSource, DeviceChoice};
+use crate::config::{Config, DataSource, DeviceChoice, OracleKind};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
+use crate::oracle::TableOracle;
 use crate::report::{DataFacts, DeviceFacts, FileChecksum};
 use crate::space::{Space, space_of};
-use anyhow::bail;
+use crate::table::Table;
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The classes of Fashion-MNIST, by label (Xiao et al. 2017, table 2).
@@ -17,11 +23,62 @@ const DECODED: &str = "images and labels, decoded";
 
 /// Data, space and threads of a configuration.
 pub(super) struct Workbench {
-    pub dataset: Arc<Dataset>,
-    pub splits: Arc<Splits>,
+    pub material: Material,
     pub space: Box<dyn Space>,
     pub threads: usize,
     source: DataSource,
+}
+
+/// What rewards are made of.
+pub(super) enum Material {
+    /// Images, to train on.
+    Images(Images),
+    /// A table, to look up in, and the SHA-256 of its file.
+    Table { oracle: TableOracle, sha256: String },
+}
+
+/// A data set and its parts.
+pub(super) struct Images {
+    pub dataset: Arc<Dataset>,
+    pub splits: Arc<Splits>,
+}
+
+impl Images {
+    fn load(config: &Config) -> anyhow::Result<Images> {
+        let (dataset, splits) = data::load(&config.data, config.run.seed)?;
+        Ok(Images { dataset: Arc::new(dataset), splits: Arc::new(splits) })
+    }
+
+    /// The images that the long training sees, ascending: all but the test part.
+    pub fn all_training_images(&self) -> Vec<u32> {
+        let mut images = [&self.splits.train[..], &self.splits.validation].concat();
+        images.sort_unstable();
+        images
+    }
+}
+
+impl Material {
+    fn load(config: &Config) -> anyhow::Result<Material> {
+        if config.oracle.kind == OracleKind::Training {
+            return Ok(Material::Images(Images::load(config)?));
+        }
+        let oracle = TableOracle::new(Table::open(config)?);
+        let sha256 = config.oracle.table.as_deref().map(sha256_of).transpose()?.unwrap_or_default();
+        Ok(Material::Table { oracle, sha256 })
+    }
+}
+
+/// The SHA-256 of a file, hexadecimal.
+fn sha256_of(path: &Path) -> anyhow::Result<String> {
+    let name = || format!("cannot read {}", path.display());
+    let (mut file, mut hash) = (File::open(path).with_context(name)?, Sha256::new());
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut block).with_context(name)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            count => hash.update(&block[..count]),
+        }
+    }
 }
 
 impl Workbench {
@@ -32,9 +89,9 @@ impl Workbench {
     pub fn new(config: &Config) -> anyhow::Result<Workbench> {
         check_device(config.run.device)?;
         let space = space_of(config)?;
-        let (dataset, splits) = data::load(&config.data, config.run.seed)?;
+        let material = Material::load(config)?;
         let (threads, source) = (threads(config.run.threads), config.data.source);
-        Ok(Workbench { dataset: Arc::new(dataset), splits: Arc::new(splits), space, threads, source })
+        Ok(Workbench { material, space, threads, source })
     }
 
     /// The same for a run that is there already: what trained it does not matter, its data do.
@@ -44,15 +101,46 @@ impl Workbench {
         Workbench::new(&config)
     }
 
+    /// The images.
+    ///
+    /// # Errors
+    /// The rewards of this configuration come from a table.
+    pub fn images(&self) -> anyhow::Result<&Images> {
+        match &self.material {
+            Material::Images(images) => Ok(images),
+            Material::Table { oracle, .. } => {
+                bail!("the networks of this run were looked up in {}: there is nothing to train", oracle.table().name())
+            }
+        }
+    }
+
+    /// What rewards come from, in a few words.
+    pub fn data_name(&self) -> String {
+        match &self.material {
+            Material::Images(images) => images.dataset.name().into(),
+            Material::Table { oracle, .. } => oracle.table().description(),
+        }
+    }
+
     /// The data in the manifest's terms.
     pub fn data_facts(&self) -> DataFacts {
-        DataFacts {
-            name: self.dataset.name().into(),
-            training_images: self.splits.train.len(),
-            validation_images: self.splits.validation.len(),
-            test_images: self.splits.test.len(),
-            classes: self.classes(),
-            files: vec![FileChecksum { name: DECODED.into(), sha256: self.dataset.checksum().into() }],
+        match &self.material {
+            Material::Images(Images { dataset, splits }) => DataFacts {
+                name: self.data_name(),
+                training_images: splits.train.len(),
+                validation_images: splits.validation.len(),
+                test_images: splits.test.len(),
+                classes: self.classes(dataset),
+                files: vec![FileChecksum { name: DECODED.into(), sha256: dataset.checksum().into() }],
+            },
+            Material::Table { oracle, sha256 } => DataFacts {
+                name: self.data_name(),
+                training_images: 0,
+                validation_images: 0,
+                test_images: 0,
+                classes: vec![],
+                files: vec![FileChecksum { name: oracle.table().name(), sha256: sha256.clone() }],
+            },
         }
     }
 
@@ -62,18 +150,11 @@ impl Workbench {
     }
 
     /// Names of the classes, in the order of the logits.
-    pub fn classes(&self) -> Vec<String> {
+    pub fn classes(&self, dataset: &Dataset) -> Vec<String> {
         match self.source {
             DataSource::Embedded | DataSource::FashionMnist => CLOTHES.map(String::from).into(),
-            DataSource::Synthetic => (0..self.dataset.classes()).map(|class| format!("direction {class}")).collect(),
+            DataSource::Synthetic => (0..dataset.classes()).map(|class| format!("direction {class}")).collect(),
         }
-    }
-
-    /// The images that the long training sees, ascending: all but the test part.
-    pub fn all_training_images(&self) -> Vec<u32> {
-        let mut images = [&self.splits.train[..], &self.splits.validation].concat();
-        images.sort_unstable();
-        images
     }
 }
 

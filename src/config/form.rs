@@ -16,6 +16,8 @@ pub(super) enum Form {
     Name,
     /// A folder; empty: none.
     Path,
+    /// A file; empty: none.
+    File,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of at least one of these words.
@@ -77,7 +79,7 @@ impl Form {
             }
             Form::Flag => value.is_bool(),
             Form::Name => is_name(value.as_str()?),
-            Form::Path => !value.as_str()?.contains('\0'),
+            Form::Path | Form::File => !value.as_str()?.contains('\0'),
             Form::Choice(words) => words.contains(&value.as_str()?),
             Form::Choices(words) => {
                 let list = value.as_array()?;
@@ -97,6 +99,7 @@ impl Form {
             Form::Flag => "true or false".into(),
             Form::Name => "1 to 100 letters, digits, `-`, `_` or `.`, not beginning with `.`".into(),
             Form::Path => "the path of a folder in quotes, or \"\" for the usual place".into(),
+            Form::File => "the path of a file in quotes, or \"\" for none".into(),
             Form::Choice(words) => quoted(words),
             Form::Choices(words) => format!("a list, not empty, of {}", quoted(words)),
             Form::Device => "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\"".into(),

@@ -36,7 +36,7 @@ pub struct Config {
     /// `[search]`
     pub search: SearchConfig,
     /// `[oracle]`
-    pub oracle: TrainingConfig,
+    pub oracle: OracleConfig,
     /// `[retrain]`
     pub retrain: TrainingConfig,
 }
@@ -60,14 +60,27 @@ impl Config {
     ///
     /// # Errors
     /// As there, with the file's name; also when it cannot be read.
+    ///
+    /// A relative `oracle.table` of the file is one beside the file.
     pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
         let unreadable = |reason: String| ConfigError::Read { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|error| unreadable(format!("it is not UTF-8 text (byte {})", error.valid_up_to())))?;
-        Config::from_toml(text, overrides)
-            .map_err(|error| ConfigError::InFile { path: path.to_path_buf(), error: Box::new(error) })
+        let read = Config::from_toml(text, overrides).map(|mut config| {
+            // What the command line names is seen from where the user stands.
+            if !overrides.iter().any(|(key, _)| key == "oracle.table") {
+                config.oracle.table = config.oracle.table.map(|table| beside(path, table));
+            }
+            config
+        });
+        read.map_err(|error| ConfigError::InFile { path: path.to_path_buf(), error: Box::new(error) })
     }
+}
+
+/// A path that a configuration file names, seen from the file's folder.
+fn beside(configuration: &Path, path: PathBuf) -> PathBuf {
+    configuration.parent().map_or(path.clone(), |folder| folder.join(path))
 }
 
 /// `[run]`
@@ -135,6 +148,10 @@ pub struct SpaceConfig {
     pub stem_stride: usize,
     /// Channels of the 1x1 convolution before the pool.
     pub head: usize,
+    /// NAS-Bench-101: the most vertices of a cell.
+    pub vertices: usize,
+    /// NAS-Bench-201: what the generator sees of a cell.
+    pub encoding: CellEncoding,
 }
 
 /// The search spaces.
@@ -143,6 +160,32 @@ pub struct SpaceConfig {
 pub enum SpaceKind {
     /// One random graph a stage.
     Randwire,
+    /// Cells with operators on the vertices.
+    Nasbench101,
+    /// Cells with operators on the edges.
+    Nasbench201,
+    /// The cells of the user's own table.
+    Table,
+}
+
+impl SpaceKind {
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            SpaceKind::Randwire => "randwire",
+            SpaceKind::Nasbench101 => "nasbench101",
+            SpaceKind::Nasbench201 => "nasbench201",
+            SpaceKind::Table => "table",
+        }
+    }
+}
+
+/// What the generator sees of a cell whose operators are on its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellEncoding {
+    /// A node for every edge of the cell, with its operator; the wiring is fixed.
+    LineGraph,
 }
 
 /// `[generator]`
@@ -189,7 +232,7 @@ pub struct SearchConfig {
     pub baseline: f64,
     /// When the explorer proposes instead of the generator.
     pub exploration: Exploration,
-    /// The classical random graphs that the explorer draws in turn, for instance `["ws", "er", "ba"]`.
+    /// What the explorer draws in turn, for instance `["ws", "er", "ba"]`; which ones there are depends on the space.
     pub explorer: Vec<ClassicalKind>,
     /// Rewiring probability of Watts-Strogatz graphs.
     pub ws_rewiring: f64,
@@ -240,7 +283,7 @@ pub enum Exploration {
     },
 }
 
-/// The classical random graphs.
+/// The explorers: the classical random graphs, and what a space of operators has instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassicalKind {
@@ -250,6 +293,83 @@ pub enum ClassicalKind {
     Er,
     /// Barabasi-Albert.
     Ba,
+    /// The explorer of the authors of GraphPNAS for a benchmark's space; a uniform row of a table.
+    Uniform,
+    /// Every cell as it is written down (adjacency matrix and operators) with the same probability.
+    Full,
+}
+
+impl ClassicalKind {
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            ClassicalKind::Ws => "ws",
+            ClassicalKind::Er => "er",
+            ClassicalKind::Ba => "ba",
+            ClassicalKind::Uniform => "uniform",
+            ClassicalKind::Full => "full",
+        }
+    }
+}
+
+/// `[oracle]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OracleConfig {
+    /// Where rewards come from.
+    pub kind: OracleKind,
+    /// The table's file; `None` where networks are trained.
+    pub table: Option<PathBuf>,
+    /// Which data set's accuracies of a NAS-Bench-201 table count.
+    pub dataset: BenchmarkDataset,
+    /// Which budget of a NAS-Bench-101 table counts, in epochs; 0: the largest.
+    pub table_epochs: u32,
+    /// How a candidate is trained.
+    #[serde(flatten)]
+    pub training: TrainingConfig,
+}
+
+/// Where rewards come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OracleKind {
+    /// Every candidate is trained.
+    Training,
+    /// Every candidate is looked up.
+    Table,
+}
+
+/// The data sets of NAS-Bench-201.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BenchmarkDataset {
+    /// CIFAR-10
+    #[serde(rename = "cifar10")]
+    Cifar10,
+    /// CIFAR-100
+    #[serde(rename = "cifar100")]
+    Cifar100,
+    /// ImageNet16-120
+    #[serde(rename = "imagenet16-120")]
+    Imagenet16,
+}
+
+impl BenchmarkDataset {
+    /// The columns of validation and test accuracy in a NAS-Bench-201 table.
+    pub fn columns(self) -> (&'static str, &'static str) {
+        match self {
+            BenchmarkDataset::Cifar10 => ("cifar10-val", "cifar10-test"),
+            BenchmarkDataset::Cifar100 => ("cifar100-val", "cifar100-test"),
+            BenchmarkDataset::Imagenet16 => ("imagenet-val", "imagenet-test"),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            BenchmarkDataset::Cifar10 => "CIFAR-10",
+            BenchmarkDataset::Cifar100 => "CIFAR-100",
+            BenchmarkDataset::Imagenet16 => "ImageNet16-120",
+        }
+    }
 }
 
 /// `[oracle]` and `[retrain]`: how a network is trained.

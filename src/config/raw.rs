@@ -78,7 +78,8 @@ fn apply(tree: &mut Table, (path, text): &Override) -> Result<(), ConfigError> {
     if !SECTIONS.iter().any(|&(known, _)| known == section) {
         return Err(unknown_section(section));
     }
-    let is_text = keys_of(section).any(|key| key.name == name && matches!(key.form, Form::Name | Form::Path));
+    let is_text =
+        keys_of(section).any(|key| key.name == name && matches!(key.form, Form::Name | Form::Path | Form::File));
     let value = match text.parse::<Value>() {
         Ok(value) if value.is_str() || !is_text => value,
         _ => Value::String(text.clone()),
@@ -107,7 +108,7 @@ fn checked_section(section: &'static str, given: &Table) -> Result<Table, Config
             expected: key.form.expected(),
         })?;
         // An absent path is `None` in the configuration.
-        if !(matches!(key.form, Form::Path) && value.as_str() == Some("")) {
+        if !(matches!(key.form, Form::Path | Form::File) && value.as_str() == Some("")) {
             checked.insert(key.name.to_string(), value);
         }
     }

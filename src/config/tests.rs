@@ -80,6 +80,28 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[search]\nws_neighbours = 8", &["search.ws_neighbours = 8", "space.nodes = 8"]),
     ("[search]\ner_probability = 0.0", &["search.er_probability = 0.0", "(0, 1]"]),
     ("[search]\nexplorer = [\"ba\"]\nba_edges = 8", &["search.ba_edges = 8", "space.nodes = 8"]),
+    ("[search]\nexplorer = [\"ws\", \"full\"]", &["search.explorer", "\"full\"", "\"randwire\"", "\"ba\""]),
+    ("[space]\nvertices = 8", &["space.vertices = 8", "3 to 7"]),
+    ("[space]\nencoding = \"edges\"", &["space.encoding = \"edges\"", "\"line-graph\""]),
+    ("[space]\nkind = \"nasbench101\"", &["oracle.kind = \"training\"", "\"table\"", "\"nasbench101\""]),
+    ("[oracle]\nkind = \"table\"", &["oracle.kind = \"table\"", "\"training\"", "\"randwire\""]),
+    ("[oracle]\ntable = \"t.csv\"", &["oracle.table", "leave it out"]),
+    ("[oracle]\ntable = 7", &["oracle.table = 7", "a file"]),
+    (
+        "[space]\nkind = \"nasbench201\"\n[oracle]\nkind = \"table\"",
+        &["oracle.table = \"\"", "--set oracle.table=PATH"],
+    ),
+    (
+        "[space]\nkind = \"nasbench201\"\n[oracle]\nkind = \"table\"\ntable = \"t.csv\"",
+        &["search.explorer", "\"ws\"", "\"nasbench201\"", "\"uniform\", \"full\""],
+    ),
+    (
+        "[space]\nkind = \"nasbench101\"\n[oracle]\nkind = \"table\"\ntable = \"t\"\n[search]\nexplorer = [\"er\"]\n\
+         [generator]\nhidden = 9",
+        &["generator.hidden = 9", "10", "space.vertices"],
+    ),
+    ("[oracle]\ndataset = \"mnist\"", &["oracle.dataset = \"mnist\"", "\"imagenet16-120\""]),
+    ("[oracle]\ntable_epochs = 200", &["oracle.table_epochs = 200", "0 to 108"]),
     ("[oracle]\ndata_fraction = 0", &["oracle.data_fraction = 0", "(0, 1]"]),
     ("[oracle]\ndata_fraction = 0.001", &["oracle.batch = 64", "oracle.data_fraction"]),
     ("[oracle]\nepochs = 0", &["oracle.epochs = 0"]),
@@ -110,9 +132,17 @@ fn the_annotated_file_and_the_reference_hold_every_default() {
     let defaults = parse("").unwrap();
     let annotated = annotated(SpaceKind::Randwire);
     assert_eq!(parse(&annotated).unwrap(), defaults);
+    let fields = serde_json::to_value(&defaults).unwrap();
+    for kind in [SpaceKind::Nasbench101, SpaceKind::Nasbench201, SpaceKind::Table] {
+        let text = super::annotated(kind);
+        let config = parse(&text).unwrap();
+        assert_eq!((config.space.kind, config.run.name.as_str()), (kind, kind.name()));
+        // Whatever is not at its default says so.
+        let changed = text.lines().filter(|line| line.contains(" # default: ")).count();
+        assert_eq!(differences(&config, &defaults).len() + 1, changed, "the run's name is no difference");
+    }
     // Each key of the file must also be one of the configuration's, and the other way round.
     let tree: toml::Table = toml::from_str(&annotated).unwrap();
-    let fields = serde_json::to_value(&defaults).unwrap();
     for (section, keys) in &tree {
         let written: Vec<&String> = keys.as_table().unwrap().keys().collect();
         let mut read: Vec<&String> = fields[section].as_object().unwrap().keys().collect();
@@ -215,6 +245,40 @@ fn the_quick_start_configuration_is_right() {
     let config = Config::from_file(Path::new("randwire.toml"), &[]).unwrap();
     assert_eq!(config.space.kind, SpaceKind::Randwire);
     assert!(config.search.budget >= 40);
+}
+
+#[test]
+fn the_benchmarks_configurations_are_right() {
+    let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
+    let config = read("nasbench101.toml");
+    assert_eq!((config.space.kind, config.search.budget, config.search.keep_top), (SpaceKind::Nasbench101, 150, 15));
+    // Samples first drawn at random, size of the buffer, epochs of a refit: method, section 3.
+    for (name, dataset, random, keep_top, epochs) in [
+        ("nasbench201-cifar10.toml", BenchmarkDataset::Cifar10, 30, 15, 70),
+        ("nasbench201-cifar100.toml", BenchmarkDataset::Cifar100, 15, 10, 60),
+        ("nasbench201-imagenet16.toml", BenchmarkDataset::Imagenet16, 10, 5, 50),
+    ] {
+        let config = read(name);
+        assert_eq!((config.space.kind, config.oracle.dataset), (SpaceKind::Nasbench201, dataset));
+        assert_eq!(config.search.exploration, Exploration::First { iterations: random });
+        assert_eq!((config.search.budget, config.search.samples_per_iteration), (100, 1));
+        assert_eq!((config.search.keep_top, config.generator.epochs), (keep_top, epochs));
+        assert_eq!(config.oracle.table.unwrap(), Path::new("configs/nasbench201.csv"));
+    }
+}
+
+#[test]
+fn a_table_is_looked_for_beside_the_file_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let text = annotated(SpaceKind::Nasbench201);
+    std::fs::write(&path, &text).unwrap();
+    let table = |overrides: &[Override]| Config::from_file(&path, overrides).unwrap().oracle.table.unwrap();
+    assert_eq!(table(&[]), folder.path().join("nasbench201.csv"));
+    // What the command line names lies where the user stands.
+    assert_eq!(table(&set("oracle.table", "other.csv")), Path::new("other.csv"));
+    std::fs::write(&path, text.replace("nasbench201.csv", "/data/t.csv")).unwrap();
+    assert_eq!(table(&[]), Path::new("/data/t.csv"));
 }
 
 #[test]

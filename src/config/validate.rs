@@ -1,6 +1,6 @@
 //! Values that are right each for itself, but not together.
 
-use super::{ClassicalKind, Config, ConfigError, DataSource, SpaceKind, TrainingConfig};
+use super::{ClassicalKind, Config, ConfigError, DataSource, OracleKind, SpaceKind, TrainingConfig};
 
 /// Images of the data sets before any are held out; the synthetic ones are as many as are asked for.
 const EMBEDDED_IMAGES: usize = 10_000;
@@ -9,16 +9,64 @@ const FASHION_MNIST_TRAINING_IMAGES: usize = 60_000;
 /// Node states hold a node's row and its number one-hot, so this much width must be left beside the latter.
 const STATE_MARGIN: usize = 3;
 
+/// Edges of a NAS-Bench-201 cell, the nodes of its line graph.
+const NASBENCH201_EDGES: usize = 6;
+
 /// Refuses values that contradict one another.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_budget(config)?;
-    check_data(config)?;
+    check_oracle(config)?;
+    check_kinds(config)?;
     match config.space.kind {
         SpaceKind::Randwire => {
-            check_state_width(config)?;
+            check_data(config)?;
+            check_state_width(config, config.space.nodes, "space.nodes")?;
             check_explorer(config)
         }
+        SpaceKind::Nasbench101 => check_state_width(config, config.space.vertices, "space.vertices"),
+        SpaceKind::Nasbench201 => check_state_width(config, NASBENCH201_EDGES, "the edges of a cell"),
+        // The table decides, when it is read.
+        SpaceKind::Table => Ok(()),
     }
+}
+
+/// The explorers of a space.
+fn explorers(kind: SpaceKind) -> &'static [ClassicalKind] {
+    match kind {
+        SpaceKind::Randwire => &[ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba],
+        SpaceKind::Nasbench101 => &[ClassicalKind::Uniform, ClassicalKind::Full, ClassicalKind::Er],
+        SpaceKind::Nasbench201 => &[ClassicalKind::Uniform, ClassicalKind::Full],
+        SpaceKind::Table => &[ClassicalKind::Uniform],
+    }
+}
+
+fn check_kinds(config: &Config) -> Result<(), ConfigError> {
+    let known = explorers(config.space.kind);
+    let Some(wrong) = config.search.explorer.iter().find(|kind| !known.contains(kind)) else { return Ok(()) };
+    let names: Vec<String> = known.iter().map(|kind| format!("{:?}", kind.name())).collect();
+    let (wrong, space) = (wrong.name(), config.space.kind.name());
+    let names = names.join(", ");
+    let message = format!("search.explorer: {wrong:?} is none of the explorers of space.kind = {space:?}, {names}");
+    Err(ConfigError::Conflict(message))
+}
+
+/// Only RandWire's networks are trained, and only tables know the others.
+fn check_oracle(config: &Config) -> Result<(), ConfigError> {
+    let (oracle, space) = (&config.oracle, config.space.kind.name());
+    let trained = config.space.kind == SpaceKind::Randwire;
+    refuse(trained && oracle.kind == OracleKind::Table, || {
+        format!("oracle.kind = \"table\": must be \"training\" for space.kind = {space:?}")
+    })?;
+    refuse(!trained && oracle.kind == OracleKind::Training, || {
+        format!("oracle.kind = \"training\": must be \"table\" for space.kind = {space:?}")
+    })?;
+    refuse(!trained && oracle.table.is_none(), || {
+        "oracle.table = \"\": must name a file for oracle.kind = \"table\", for instance by --set oracle.table=PATH"
+            .into()
+    })?;
+    refuse(trained && oracle.table.is_some(), || {
+        "oracle.table: only oracle.kind = \"table\" reads it; leave it out".into()
+    })
 }
 
 fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {
@@ -32,12 +80,10 @@ fn check_budget(config: &Config) -> Result<(), ConfigError> {
     })
 }
 
-fn check_state_width(config: &Config) -> Result<(), ConfigError> {
-    let (hidden, nodes) = (config.generator.hidden, config.space.nodes);
+fn check_state_width(config: &Config, nodes: usize, key: &str) -> Result<(), ConfigError> {
+    let hidden = config.generator.hidden;
     let least = nodes + STATE_MARGIN;
-    refuse(hidden < least, || {
-        format!("generator.hidden = {hidden}: must be at least {least}, space.nodes + {STATE_MARGIN}")
-    })
+    refuse(hidden < least, || format!("generator.hidden = {hidden}: must be at least {least}, {key} + {STATE_MARGIN}"))
 }
 
 fn check_explorer(config: &Config) -> Result<(), ConfigError> {
@@ -68,7 +114,7 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
     };
     refuse(held_out >= images, || format!("{keys} = {held_out}: must be below {images}, the images of data.source"))?;
     let training = images - held_out;
-    check_batch("oracle", &config.oracle, training)?;
+    check_batch("oracle", &config.oracle.training, training)?;
     check_batch("retrain", &config.retrain, training)
 }
 

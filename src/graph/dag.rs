@@ -114,6 +114,15 @@ impl Dag {
         self.predecessors[to] |= 1 << from;
     }
 
+    /// Adds an edge that is not there, or takes away one that is.
+    ///
+    /// # Panics
+    /// If not `from < to < nodes`.
+    pub fn flip_edge(&mut self, from: usize, to: usize) {
+        assert!(from < to, "edge [{from}, {to}] does not go upwards");
+        self.predecessors[to] ^= 1 << from;
+    }
+
     /// Number of nodes.
     pub fn nodes(&self) -> usize {
         self.predecessors.len()

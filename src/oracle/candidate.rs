@@ -14,9 +14,11 @@ use std::time::Instant;
 /// The network of an architecture on the images of a data set. Every stage halves the image.
 ///
 /// # Errors
-/// An architecture without stages.
+/// An architecture without stages, or of a space that has no networks.
 pub fn lower(architecture: &Architecture, space: &SpaceConfig, dataset: &Dataset) -> Result<Plan, OracleError> {
-    let Architecture::RandWire { stages } = architecture;
+    let Architecture::RandWire { stages } = architecture else {
+        return Err(OracleError::NoNetwork(architecture.space()));
+    };
     if stages.is_empty() {
         return Err(OracleError::NoStages);
     }
@@ -47,9 +49,9 @@ impl TrainingOracle {
         let seed = config.run.seed;
         TrainingOracle {
             space: config.space.clone(),
-            settings: config.oracle.clone(),
+            settings: config.oracle.training.clone(),
             seed,
-            train: dataset.fraction(&splits.train, config.oracle.data_fraction, seed),
+            train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
             validation: splits.validation.clone(),
             dataset,
         }
@@ -86,6 +88,8 @@ impl Oracle for TrainingOracle {
             };
         Some(Outcome {
             validation_accuracy,
+            test_accuracy: None,
+            cost: None,
             training_losses,
             failure,
             parameters: cost.0,

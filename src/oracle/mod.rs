@@ -1,10 +1,13 @@
-//! Architecture -> reward: lowers an architecture to a plan, trains it, and measures it on held-out images.
+//! Architecture -> reward: lowers an architecture to a plan, trains it, and measures it on held-out images; or looks it
+//! up in a table.
 
 mod candidate;
 mod initial;
+mod tabular;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};
+pub use tabular::TableOracle;
 pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
 
 use crate::space::Architecture;
@@ -17,13 +20,17 @@ use thiserror::Error;
 pub struct Outcome {
     /// Validation accuracy in 0..=1; `None` when the evaluation failed (see `failure`).
     pub validation_accuracy: Option<f64>,
-    /// Mean training loss of every epoch.
+    /// Test accuracy in 0..=1 where the oracle knows it, as a table does. The search must not look at it.
+    pub test_accuracy: Option<f64>,
+    /// What the evaluation would have cost, where a table says so; seconds of training in NAS-Bench-101.
+    pub cost: Option<f64>,
+    /// Mean training loss of every epoch; empty where nothing was trained.
     pub training_losses: Vec<f64>,
     /// Why there is no accuracy, in one line: for instance a loss that was not a number.
     pub failure: Option<String>,
-    /// Trained parameters.
+    /// Trained parameters; 0 where a table does not know.
     pub parameters: u64,
-    /// Multiply-adds per image, forward.
+    /// Multiply-adds per image, forward; 0 where a table does not know.
     pub multiply_adds: u64,
     /// Wall-clock seconds; not part of what is reproducible.
     pub seconds: f64,
@@ -54,4 +61,7 @@ pub enum OracleError {
     /// The architecture is empty.
     #[error("an architecture of no stages is no network")]
     NoStages,
+    /// The space's architectures are looked up in tables, not trained.
+    #[error("architectures of the space {0} are looked up in a table; this program does not train them")]
+    NoNetwork(&'static str),
 }

@@ -36,6 +36,8 @@ pub fn config() -> Config {
             channels: 16,
             stem_stride: 2,
             head: 128,
+            vertices: 7,
+            encoding: CellEncoding::LineGraph,
         },
         generator: GeneratorConfig {
             kind: GeneratorKind::Gran,
@@ -63,7 +65,13 @@ pub fn config() -> Config {
             sampling_growth: 5,
             explorer_tries: 1000,
         },
-        oracle: training(3),
+        oracle: OracleConfig {
+            kind: OracleKind::Training,
+            table: None,
+            dataset: BenchmarkDataset::Cifar10,
+            table_epochs: 0,
+            training: training(3),
+        },
         retrain: training(12),
     }
 }
@@ -125,6 +133,8 @@ fn candidate(number: u64) -> CandidateRecord {
         log_probability: (origin == Origin::Generator).then(|| -310.0 + 12.0 * iteration as f64 + 900.0 * noise),
         outcome: Some(Outcome {
             validation_accuracy: (!failed).then_some(accuracy),
+            test_accuracy: None,
+            cost: None,
             training_losses: if failed { vec![2.3] } else { vec![1.62, 1.05, 0.93] },
             failure: failed.then(|| "the loss of epoch 2 is not a number".into()),
             parameters: 120_000 + random.random_range(0..9_000),

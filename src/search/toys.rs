@@ -33,7 +33,16 @@ pub fn evaluated(results: &[(u64, Option<f64>)]) -> Vec<CandidateRecord> {
 
 pub fn outcome(validation_accuracy: Option<f64>, failure: Option<String>) -> Outcome {
     let training_losses = vec![1.5, 0.1 + 0.2];
-    Outcome { validation_accuracy, training_losses, failure, parameters: 10, multiply_adds: 20, seconds: 0.5 }
+    Outcome {
+        validation_accuracy,
+        test_accuracy: None,
+        cost: None,
+        training_losses,
+        failure,
+        parameters: 10,
+        multiply_adds: 20,
+        seconds: 0.5,
+    }
 }
 
 /// The graph whose i-th possible edge is there when bit i is set.
@@ -53,7 +62,7 @@ pub fn components(dag: &Dag) -> Vec<LabelledGraph> {
 }
 
 fn stage(architecture: &Architecture) -> &Dag {
-    let Architecture::RandWire { stages } = architecture;
+    let Architecture::RandWire { stages } = architecture else { panic!("a toy is of the RandWire space") };
     &stages[0]
 }
 

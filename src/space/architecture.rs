@@ -1,6 +1,9 @@
 //! The exchange format of architectures.
 
 use super::SpaceError;
+use super::cell::{Cell, OperatorName};
+use super::nasbench101::Cell101;
+use super::nasbench201::Cell201;
 use crate::graph::Dag;
 use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -23,6 +26,37 @@ pub enum Architecture {
         #[serde(deserialize_with = "stages")]
         stages: Vec<Dag>,
     },
+    /// `{"space": "nasbench101", "adjacency": ["0110001", ...], "ops": ["input", "conv3x3-bn-relu", ..., "output"]}`
+    #[serde(rename = "nasbench101")]
+    NasBench101(Cell101),
+    /// `{"space": "nasbench201", "arch": "|nor_conv_3x3~0|+|...|"}`
+    #[serde(rename = "nasbench201")]
+    NasBench201(Cell201),
+    /// `{"space": "table", "adjacency": ["01", "00"], "ops": ["a", "b"]}`
+    #[serde(rename = "table")]
+    Table(Cell<OperatorName>),
+}
+
+impl Architecture {
+    /// The name of its space.
+    pub fn space(&self) -> &'static str {
+        match self {
+            Architecture::RandWire { .. } => "randwire",
+            Architecture::NasBench101(_) => "nasbench101",
+            Architecture::NasBench201(_) => "nasbench201",
+            Architecture::Table(_) => "table",
+        }
+    }
+
+    /// A cell on one line, as its table writes it; `None` for stages, which are too long for that.
+    pub fn one_line(&self) -> Option<String> {
+        match self {
+            Architecture::RandWire { .. } => None,
+            Architecture::NasBench101(cell) => Some(cell.describe()),
+            Architecture::NasBench201(cell) => Some(cell.to_string()),
+            Architecture::Table(cell) => Some(cell.describe()),
+        }
+    }
 }
 
 /// Reads an architecture from JSON. What is read is legal by itself (1 to [`MAX_STAGES`] stages, acyclic graphs of a
@@ -35,6 +69,9 @@ pub fn read_architecture(text: &str) -> Result<Architecture, SpaceError> {
     let tag: Tag = parse(text)?;
     match tag.space.as_str() {
         "randwire" => Ok(Architecture::RandWire { stages: parse::<RandWireText>(text)?.stages }),
+        "nasbench101" => parse(text).map(Architecture::NasBench101),
+        "nasbench201" => parse(text).map(Architecture::NasBench201),
+        "table" => parse(text).map(Architecture::Table),
         _ => Err(SpaceError::UnknownSpace(one_line(&tag.space))),
     }
 }
@@ -150,7 +187,7 @@ mod tests {
             (r#"{"stages": []}"#.into(), "missing field `space`"),
             (r#"{"space": 1, "stages": []}"#.into(), "space: invalid type: integer `1`"),
             (r#"{"space": "randwire"}"#.into(), "missing field `stages`"),
-            (r#"{"space": "darts", "stages": []}"#.into(), "unknown space \"darts\"; known: \"randwire\""),
+            (r#"{"space": "darts", "stages": []}"#.into(), "unknown space \"darts\"; known: \"randwire\", \"nas"),
             (r#"{"space": "RandWire", "stages": []}"#.into(), "unknown space \"RandWire\""),
             (r#"{"space": "randwire", "space": "randwire", "stages": []}"#.into(), "duplicate field `space`"),
             (GOOD.replace("{\"space\"", "{\"name\": 1, \"space\""), "unknown field `name`"),
@@ -206,6 +243,62 @@ mod tests {
         }
     }
 
+    const CELL: &str = r#"{"space": "nasbench101", "adjacency": ["0110", "0001", "0001", "0000"],
+        "ops": ["input", "conv3x3-bn-relu", "maxpool3x3", "output"]}"#;
+    const ARCH: &str = r#"{"space": "nasbench201",
+        "arch": "|none~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_3x3~0|avg_pool_3x3~1|none~2|"}"#;
+    const ROW: &str = r#"{"space": "table", "adjacency": ["01", "00"], "ops": ["any thing", "x"]}"#;
+
+    #[test]
+    fn cells_are_read_and_written() {
+        for text in [CELL, ARCH, ROW] {
+            let architecture = read_architecture(text).unwrap();
+            let written = serde_json::to_string(&architecture).unwrap();
+            let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            assert_eq!(value(&written), value(text));
+            assert_eq!(serde_json::from_str::<Architecture>(text).unwrap(), architecture);
+            assert_eq!(architecture.space(), value(text)["space"]);
+        }
+    }
+
+    #[test]
+    fn malformed_cells_are_refused_at_their_place() {
+        let cases: Vec<(String, &str)> = vec![
+            (CELL.replace("adjacency", "matrix"), "matrix: unknown field `matrix`, expected"),
+            (
+                CELL.replace("\"0001\"", "\"0021\""),
+                "adjacency[1]: a row of the adjacency matrix is a text of 0 and 1 at line 1",
+            ),
+            (CELL.replace("\"0001\"", "17"), "adjacency[1]: invalid type: integer `17`"),
+            (CELL.replace("\"0001\"", "\"001\""), "adjacency[1] has 3 entries, but there are 4 rows"),
+            (CELL.replace("\"0001\"", "\"1001\""), "adjacency[1] has an edge to node 0"),
+            (CELL.replace("\"0001\"", "\"0101\""), "adjacency[1] has an edge to node 1"),
+            (CELL.replace(", \"maxpool3x3\"", ""), "3 ops for 4 nodes"),
+            (CELL.replace("maxpool3x3", "avgpool3x3"), "ops[2] is \"avgpool3x3\": must be \"conv3x3-bn-relu\" or"),
+            (CELL.replace("\"input\"", "\"maxpool3x3\""), "ops[0] is \"maxpool3x3\": must be \"input\", the first"),
+            (CELL.replace("\"output\"", "\"input\""), "ops[3] is \"input\": must be \"output\", the last"),
+            (CELL.replace("maxpool3x3", "output"), "ops[2] is \"output\""),
+            (CELL.replace("\"maxpool3x3\"", "null"), "ops[2]: invalid type: null, expected a string at line 2"),
+            (CELL.replace("\"ops\"", "\"ops\": [], \"ops\""), "duplicate field `ops`"),
+            (CELL.replace("[\"0110\", \"0001\", \"0001\", \"0000\"]", "[]"), "a graph has 1 to 128 nodes, not 0"),
+            (CELL.replace("nasbench101", "nasbench201"), "adjacency: unknown field `adjacency`"),
+            (format!("{CELL}."), "trailing characters"),
+            (ARCH.replace("skip_connect~1", "skip~1"), "arch: the operator from node 1 to node 2 is \"skip\""),
+            (ARCH.replace("+|nor_conv_1", "|nor_conv_1"), "arch: a cell is written |op~0|+"),
+            (ARCH.replace("\"arch\"", "\"cell\""), "cell: unknown field `cell`"),
+            (ARCH.replace("nasbench201", "nasbench2"), "unknown space \"nasbench2\""),
+            (ROW.replace("any thing", ""), "ops[0] is \"\": must be a name of 1 to 64 bytes"),
+            (ROW.replace("any thing", "a,b"), "ops[0] is \"a,b\""),
+            (ROW.replace("any thing", &"x".repeat(65)), "a name of 1 to 64 bytes"),
+        ];
+        for (text, part) in cases {
+            let error = read_architecture(&text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}\n{error}\n{part}");
+            assert!(error.starts_with("architecture: ") && !error.contains(char::is_control), "{error}");
+            assert!(serde_json::from_str::<Architecture>(&text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics_and_both_readers_agree(at in 0usize..GOOD.len(), with in "[\\[\\]{},:\"0-9a-z -]{0,3}", cut in 0usize..4) {
@@ -213,6 +306,14 @@ mod tests {
             let text = format!("{}{with}{}", &GOOD[..at], &GOOD[end..]);
             let strict = read_architecture(&text).ok();
             prop_assert_eq!(strict, serde_json::from_str(&text).ok());
+        }
+
+        #[test]
+        fn no_cell_text_panics(which in 0usize..3, at in 0usize..500, with in "[\\[\\]{},:\"0-9a-z|~+ -]{0,3}", cut in 0usize..4) {
+            let good = [CELL, ARCH, ROW][which];
+            let at = at % good.len();
+            let text = format!("{}{with}{}", &good[..at], &good[(at + cut).min(good.len())..]);
+            prop_assert_eq!(read_architecture(&text).ok(), serde_json::from_str(&text).ok());
         }
 
         #[test]

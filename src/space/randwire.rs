@@ -1,9 +1,10 @@
 //! RandWire (Xie et al. 2019): one random graph a stage.
 
-use super::{Architecture, ComponentShape, MAX_STAGES, Space, SpaceError};
+use super::{Architecture, ComponentShape, MAX_STAGES, Space, SpaceError, distinct, first_other};
 use crate::config::{ClassicalKind, SearchConfig, SpaceConfig, SpaceKind};
 use crate::graph::{CanonicalKey, Classical, Dag, LabelledGraph, canonical_key};
 use crate::random::Stream;
+use rand::RngExt;
 
 /// All sequences of so many DAGs of so many nodes.
 ///
@@ -33,11 +34,12 @@ impl ClassicalModels {
         }
     }
 
-    fn model(&self, kind: ClassicalKind) -> Classical {
+    fn model(&self, kind: ClassicalKind) -> Result<Classical, SpaceError> {
         match kind {
-            ClassicalKind::Ws => self.watts_strogatz,
-            ClassicalKind::Er => self.erdos_renyi,
-            ClassicalKind::Ba => self.barabasi_albert,
+            ClassicalKind::Ws => Ok(self.watts_strogatz),
+            ClassicalKind::Er => Ok(self.erdos_renyi),
+            ClassicalKind::Ba => Ok(self.barabasi_albert),
+            ClassicalKind::Uniform | ClassicalKind::Full => Err(SpaceError::Explorer { space: "randwire", kind }),
         }
     }
 }
@@ -48,6 +50,7 @@ fn keys(kind: ClassicalKind) -> &'static str {
         ClassicalKind::Ws => "[space] nodes, [search] ws_neighbours, ws_rewiring",
         ClassicalKind::Er => "[space] nodes, [search] er_probability",
         ClassicalKind::Ba => "[space] nodes, [search] ba_edges",
+        ClassicalKind::Uniform | ClassicalKind::Full => "[search] explorer",
     }
 }
 
@@ -61,10 +64,24 @@ impl RandWireSpace {
         Dag::without_edges(space.nodes).map_err(|source| SpaceError::Graph { keys: "[space] nodes", source })?;
         let classical = ClassicalModels::new(search);
         for &kind in &search.explorer {
-            let checked = classical.model(kind).check(space.nodes);
+            let checked = classical.model(kind)?.check(space.nodes);
             checked.map_err(|source| SpaceError::Graph { keys: keys(kind), source })?;
         }
         Ok(RandWireSpace { nodes: space.nodes, stages: space.stages, classical })
+    }
+
+    /// The stages of an architecture of this space.
+    fn stages_of<'a>(&self, architecture: &'a Architecture) -> Result<&'a [Dag], SpaceError> {
+        let Architecture::RandWire { stages } = architecture else {
+            return Err(SpaceError::OtherSpace { found: architecture.space(), expected: "randwire" });
+        };
+        if stages.len() != self.stages {
+            return Err(SpaceError::StageCount { found: stages.len(), expected: self.stages });
+        }
+        match stages.iter().position(|dag| dag.nodes() != self.nodes) {
+            Some(stage) => Err(SpaceError::StageNodes { stage, found: stages[stage].nodes(), expected: self.nodes }),
+            None => Ok(stages),
+        }
     }
 }
 
@@ -74,7 +91,7 @@ impl Space for RandWireSpace {
     }
 
     fn components(&self) -> Vec<ComponentShape> {
-        vec![ComponentShape { nodes: self.nodes, operators: 0 }; self.stages]
+        vec![ComponentShape { nodes: self.nodes, operators: 0, edge_operators: 0 }; self.stages]
     }
 
     fn assemble(&self, graphs: Vec<LabelledGraph>) -> Result<Architecture, SpaceError> {
@@ -87,20 +104,12 @@ impl Space for RandWireSpace {
     }
 
     fn disassemble(&self, architecture: &Architecture) -> Result<Vec<LabelledGraph>, SpaceError> {
-        self.check(architecture)?;
-        let Architecture::RandWire { stages } = architecture;
+        let stages = self.stages_of(architecture)?;
         Ok(stages.iter().map(|dag| LabelledGraph { dag: dag.clone(), operators: vec![] }).collect())
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
-        let Architecture::RandWire { stages } = architecture;
-        if stages.len() != self.stages {
-            return Err(SpaceError::StageCount { found: stages.len(), expected: self.stages });
-        }
-        match stages.iter().position(|dag| dag.nodes() != self.nodes) {
-            Some(stage) => Err(SpaceError::StageNodes { stage, found: stages[stage].nodes(), expected: self.nodes }),
-            None => Ok(()),
-        }
+        self.stages_of(architecture).map(drop)
     }
 
     fn key(&self, architecture: &Architecture) -> Result<CanonicalKey, SpaceError> {
@@ -109,39 +118,55 @@ impl Space for RandWireSpace {
     }
 
     fn explore(&self, rng: &mut Stream, kind: ClassicalKind) -> Result<Architecture, SpaceError> {
-        let draw = |_| self.classical.model(kind).draw(self.nodes, rng);
+        let model = self.classical.model(kind)?;
+        let draw = |_| model.draw(self.nodes, rng);
         let stages: Result<Vec<Dag>, _> = (0..self.stages).map(draw).collect();
         Ok(Architecture::RandWire { stages: stages.map_err(|source| SpaceError::Graph { keys: keys(kind), source })? })
     }
+
+    /// One edge of one stage flipped, by stage, then by the edge's end and start.
+    fn neighbours(&self, architecture: &Architecture) -> Result<Vec<Architecture>, SpaceError> {
+        let stages = self.stages_of(architecture)?;
+        let flips = (0..self.stages).flat_map(|stage| pairs(self.nodes).map(move |edge| (stage, edge)));
+        distinct(self, architecture, flips.map(|(stage, edge)| flipped(stages, stage, edge)))
+    }
+
+    fn mutate(&self, architecture: &Architecture, rng: &mut Stream) -> Result<Architecture, SpaceError> {
+        let stages = self.stages_of(architecture)?;
+        let edges: Vec<[usize; 2]> = pairs(self.nodes).collect();
+        first_other(self, architecture, || {
+            let edge = *edges.get(rng.random_range(0..edges.len().max(1)))?;
+            Some(flipped(stages, rng.random_range(0..self.stages), edge))
+        })
+    }
+}
+
+/// All possible edges, by end, then by start.
+fn pairs(nodes: usize) -> impl Iterator<Item = [usize; 2]> {
+    (0..nodes).flat_map(|to| (0..to).map(move |from| [from, to]))
+}
+
+/// The stages with one edge of one of them there instead of absent, or absent instead of there.
+fn flipped(stages: &[Dag], stage: usize, [from, to]: [usize; 2]) -> Architecture {
+    let mut stages = stages.to_vec();
+    stages[stage].flip_edge(from, to);
+    Architecture::RandWire { stages }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Exploration, RewardShaping};
+    use crate::config::Config;
     use crate::random::{Purpose, StreamKey};
+    use std::collections::HashSet;
 
     fn space_config(nodes: usize, stages: usize) -> SpaceConfig {
-        SpaceConfig { kind: SpaceKind::Randwire, nodes, stages, channels: 8, stem_stride: 1, head: 16 }
+        SpaceConfig { nodes, stages, ..Config::from_toml("", &[]).unwrap().space }
     }
 
     fn search_config() -> SearchConfig {
-        SearchConfig {
-            budget: 10,
-            samples_per_iteration: 5,
-            keep_top: 3,
-            reward: RewardShaping::Cdf,
-            baseline: 0.0,
-            exploration: Exploration::None,
-            explorer: vec![ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba],
-            ws_rewiring: 0.75,
-            ws_neighbours: 4,
-            er_probability: 0.2,
-            ba_edges: 5,
-            sampling_rounds: 20,
-            sampling_growth: 5,
-            explorer_tries: 1000,
-        }
+        let explorer = vec![ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba];
+        SearchConfig { explorer, ..Config::from_toml("", &[]).unwrap().search }
     }
 
     fn space(nodes: usize, stages: usize) -> RandWireSpace {
@@ -171,7 +196,7 @@ mod tests {
                 match kind {
                     ClassicalKind::Ws => assert_eq!(edges, [32; 3]),
                     ClassicalKind::Ba => assert_eq!(edges, [55; 3]),
-                    ClassicalKind::Er => assert!(edges.iter().all(|&edges| edges < 60)),
+                    _ => assert!(edges.iter().all(|&edges| edges < 60)),
                 }
                 assert!(graphs[0] != graphs[1] && graphs[1] != graphs[2] && graphs[0] != graphs[2]);
                 assert_eq!(space.assemble(graphs).unwrap(), architecture);
@@ -187,6 +212,57 @@ mod tests {
         assert_eq!(key(&[[0, 1]], &[[0, 1], [0, 2]]), key(&[[1, 2]], &[[0, 1], [0, 2]]));
         assert_ne!(key(&[[0, 1]], &[[0, 1], [0, 2]]), key(&[[0, 1], [0, 2]], &[[0, 1]]));
         assert_ne!(key(&[[0, 1]], &[[0, 1], [0, 2]]), key(&[[0, 1]], &[[0, 2], [1, 2]]));
+    }
+
+    /// A flip of one edge of one of two stages, and the key of what it makes.
+    fn flips(a: &[[usize; 2]], b: &[[usize; 2]]) -> Vec<(usize, Architecture)> {
+        let mut made = Vec::new();
+        for (stage, edge) in (0..2).flat_map(|stage| [[0, 1], [0, 2], [1, 2]].map(|edge| (stage, edge))) {
+            let flip = |edges: &[[usize; 2]]| -> Vec<[usize; 2]> {
+                let kept = edges.iter().copied().filter(|&other| other != edge);
+                kept.chain((!edges.contains(&edge)).then_some(edge)).collect()
+            };
+            let (a, b) = if stage == 0 { (flip(a), b.to_vec()) } else { (a.to_vec(), flip(b)) };
+            made.push((stage, randwire(&[(3, &a), (3, &b)])));
+        }
+        made
+    }
+
+    #[test]
+    fn neighbours_are_the_flips_of_one_edge_up_to_isomorphism() {
+        let search = SearchConfig { explorer: vec![], ..search_config() };
+        let space = RandWireSpace::new(&space_config(3, 2), &search).unwrap();
+        let edges: [&[[usize; 2]]; 2] = [&[[0, 1]], &[[0, 1], [0, 2]]];
+        let origin = randwire(&[(3, edges[0]), (3, edges[1])]);
+        let found = space.neighbours(&origin).unwrap();
+        let keys: HashSet<String> = found.iter().map(|one| space.key(one).unwrap().to_string()).collect();
+        assert_eq!(keys.len(), found.len());
+        let all = flips(edges[0], edges[1]);
+        let expected: HashSet<String> = all.iter().map(|(_, one)| space.key(one).unwrap().to_string()).collect();
+        // The second stage without [0, 1] and without [0, 2] are isomorphic.
+        assert_eq!((keys.len(), &keys), (5, &expected));
+        assert_eq!(space.neighbours(&origin), Ok(found.clone()));
+        let mut drawn = HashSet::new();
+        for candidate in 0..200 {
+            let mutant = space.mutate(&origin, &mut stream(candidate)).unwrap();
+            assert_eq!(space.mutate(&origin, &mut stream(candidate)), Ok(mutant.clone()));
+            assert!(all.iter().any(|(_, one)| *one == mutant));
+            drawn.insert(space.key(&mutant).unwrap().to_string());
+        }
+        assert_eq!(drawn, expected);
+        let single = RandWireSpace::new(&space_config(1, 1), &search).unwrap();
+        let lone = randwire(&[(1, &[])]);
+        assert_eq!(single.neighbours(&lone), Ok(vec![]));
+        assert!(single.mutate(&lone, &mut stream(0)).unwrap_err().to_string().contains("no other legal architecture"));
+        assert!(space.neighbours(&lone).is_err() && space.mutate(&lone, &mut stream(0)).is_err());
+    }
+
+    #[test]
+    fn explorers_of_other_spaces_are_refused() {
+        for kind in [ClassicalKind::Uniform, ClassicalKind::Full] {
+            let error = space(16, 2).explore(&mut stream(0), kind).unwrap_err().to_string();
+            assert!(error.contains("search.explorer: the space randwire has no explorer"), "{error}");
+        }
     }
 
     #[test]

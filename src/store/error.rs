@@ -32,7 +32,9 @@ pub enum StoreError {
     #[error("{0} is not a journal of this program")]
     Foreign(PathBuf),
     /// The file was written by another version of this program.
-    #[error("{path} has journal format {found}; this program reads format {known}")]
+    #[error(
+        "{path} has journal format {found}; this program reads format {known}; read it with the program that wrote it"
+    )]
     Version {
         /// The file.
         path: PathBuf,

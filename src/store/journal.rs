@@ -99,7 +99,7 @@ impl Journal {
             .connection
             .execute(
                 "UPDATE candidates SET validation_accuracy = ?2, failure = ?3, training_losses = ?4, parameters = ?5,
-                 multiply_adds = ?6, seconds = ?7 WHERE number = ?1 AND training_losses IS NULL",
+                 multiply_adds = ?6, seconds = ?7, test_accuracy = ?8, cost = ?9 WHERE number = ?1 AND training_losses IS NULL",
                 params![
                     number,
                     outcome.validation_accuracy,
@@ -108,6 +108,8 @@ impl Journal {
                     outcome.parameters,
                     outcome.multiply_adds,
                     outcome.seconds,
+                    outcome.test_accuracy,
+                    outcome.cost,
                 ],
             )
             .map_err(|error| schema::failure(&self.path, error))?;

@@ -81,6 +81,8 @@ fn candidate(row: &Row) -> rusqlite::Result<CandidateRecord> {
         None => None,
         Some(_) => Some(Outcome {
             validation_accuracy: row.get("validation_accuracy")?,
+            test_accuracy: row.get("test_accuracy")?,
+            cost: row.get("cost")?,
             training_losses: numbers(row, "training_losses")?,
             failure: row.get("failure")?,
             parameters: row.get("parameters")?,
@@ -109,19 +111,24 @@ fn end(row: &Row) -> rusqlite::Result<FinalRecord> {
     })
 }
 
-/// The text of an origin: `explorer-ws`, `explorer-er`, `explorer-ba` or `generator`.
+const EXPLORERS: [ClassicalKind; 5] =
+    [ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba, ClassicalKind::Uniform, ClassicalKind::Full];
+
+/// The text of an origin: `explorer-KIND` or `generator`.
 pub(super) fn origin_text(origin: Origin) -> &'static str {
     match origin {
         Origin::Explorer(ClassicalKind::Ws) => "explorer-ws",
         Origin::Explorer(ClassicalKind::Er) => "explorer-er",
         Origin::Explorer(ClassicalKind::Ba) => "explorer-ba",
+        Origin::Explorer(ClassicalKind::Uniform) => "explorer-uniform",
+        Origin::Explorer(ClassicalKind::Full) => "explorer-full",
         Origin::Generator => "generator",
     }
 }
 
 fn origin(row: &Row) -> rusqlite::Result<Origin> {
     let text: String = row.get("origin")?;
-    let explorers = [ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba].map(Origin::Explorer);
+    let explorers = EXPLORERS.map(Origin::Explorer);
     let known = explorers.into_iter().chain([Origin::Generator]).find(|&origin| origin_text(origin) == text);
     known.ok_or_else(|| unreadable(row, "origin", format!("unknown origin {text:?}")))
 }

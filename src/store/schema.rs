@@ -9,7 +9,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x4750_4E41;
 
 /// The format of the tables; raised whenever they change.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a reader waits for the writer, and the writer for a reader.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +40,8 @@ CREATE TABLE candidates (
     architecture TEXT NOT NULL,
     log_probability REAL,
     validation_accuracy REAL,
+    test_accuracy REAL,
+    cost REAL,
     failure TEXT,
     training_losses TEXT,
     parameters INTEGER,

@@ -30,6 +30,8 @@ fn candidate(number: u64, iteration: u64) -> CandidateRecord {
 fn outcome(accuracy: Option<f64>) -> Outcome {
     Outcome {
         validation_accuracy: accuracy,
+        test_accuracy: accuracy.map(|accuracy| accuracy - 0.01),
+        cost: accuracy.map(|_| 1293.5),
         training_losses: vec![2.25, 0.1 + 0.2, f64::MIN_POSITIVE],
         failure: accuracy.is_none().then(|| "the loss of epoch 1 was NaN".to_string()),
         parameters: 123_456,
@@ -210,7 +212,7 @@ fn sql(statement: &'static str) -> impl FnOnce(&Path) {
 #[test]
 fn a_file_that_is_no_readable_journal_is_named_with_the_reason() {
     let message = error_after(sql("PRAGMA user_version = 7"));
-    assert!(message.contains("format 7") && message.contains("format 1"), "{message}");
+    assert!(message.contains("format 7") && message.contains("reads format 2"), "{message}");
     for foreign in [
         error_after(sql("PRAGMA application_id = 5")),
         error_after(|path| std::fs::write(path, b"SQLite? Not at all. ".repeat(500)).unwrap()),

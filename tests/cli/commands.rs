@@ -52,7 +52,7 @@ fn draws_depend_on_the_seed_and_not_on_their_number() {
 #[test]
 fn a_candidate_is_recognised_under_other_numbers_of_its_nodes() {
     let record = read(&FINISHED.path("run"));
-    let Architecture::RandWire { stages } = &record.candidates[4].architecture;
+    let Architecture::RandWire { stages } = &record.candidates[4].architecture else { panic!("of another space") };
     // Exchange two neighbouring nodes of the first stage that are not joined: the order stays topological.
     let dag = &stages[0];
     let node = (0..dag.nodes() - 1).find(|&node| !dag.has_edge(node, node + 1)).unwrap();
@@ -115,7 +115,7 @@ fn every_format_is_exported() {
     }
     let record = read(&FINISHED.path("run"));
     let best = record.finished.as_ref().unwrap().candidate as usize;
-    let Architecture::RandWire { stages } = &record.candidates[best].architecture;
+    let Architecture::RandWire { stages } = &record.candidates[best].architecture else { panic!("of another space") };
     let svg = String::from_utf8(export("svg")).unwrap();
     let document = roxmltree::Document::parse(&svg).unwrap();
     let nodes = document.descendants().filter(|node| node.has_tag_name("circle")).count();

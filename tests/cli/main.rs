@@ -6,4 +6,5 @@ mod interrupt;
 mod parsers;
 mod resume;
 mod support;
+mod tables;
 mod whole_run;

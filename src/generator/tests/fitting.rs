@@ -7,8 +7,10 @@ use crate::graph::LabelledGraph;
 use crate::space::ComponentShape;
 use std::sync::atomic::AtomicBool;
 
-const SHAPES: [ComponentShape; 2] =
-    [ComponentShape { nodes: 5, operators: 0 }, ComponentShape { nodes: 12, operators: 3 }];
+const SHAPES: [ComponentShape; 2] = [
+    ComponentShape { nodes: 5, operators: 0, edge_operators: 0 },
+    ComponentShape { nodes: 12, operators: 3, edge_operators: 0 },
+];
 const SETTINGS: FitSettings =
     FitSettings { epochs: 20, batch: 2, learning_rate: 2e-3, seed: 1, iteration: 0, threads: 1 };
 

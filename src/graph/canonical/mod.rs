@@ -14,7 +14,8 @@ use refine::{Digraph, Partition};
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 
-/// An isomorphism-invariant key: 64 lowercase hexadecimal digits (SHA-256 of a canonical certificate).
+/// An isomorphism-invariant key: lowercase hexadecimal digits, 64 (SHA-256 of a canonical certificate) or a benchmark's
+/// own 32 (MD5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalKey(String);
 
@@ -35,8 +36,25 @@ impl CanonicalKey {
         Self::from_hash(hash)
     }
 
+    /// The key of an architecture that one text describes, within the space of this name.
+    pub fn of_text(space: &str, text: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(space);
+        hash.update([b'\n']);
+        hash.update(text);
+        Self::from_hash(hash)
+    }
+
+    /// A benchmark's own key.
+    pub fn official(digest: [u8; 16]) -> Self {
+        Self::from_bytes(&digest)
+    }
+
     fn from_hash(hash: Sha256) -> Self {
-        let digest = hash.finalize();
+        Self::from_bytes(&hash.finalize())
+    }
+
+    fn from_bytes(digest: &[u8]) -> Self {
         let mut hexadecimal = String::with_capacity(2 * digest.len());
         for byte in digest {
             let _ = write!(hexadecimal, "{byte:02x}"); // writing to a String cannot fail

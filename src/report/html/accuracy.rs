@@ -24,13 +24,21 @@ pub fn section(facts: &Facts) -> String {
         failed => format!("<span class=\"key failed\">{} failed (crosses below)</span>", counted(failed, "network")),
     };
     format!(
-        "<p class=\"keys\"><span class=\"key explorer\">explorer: random wiring</span>\
+        "<p class=\"keys\"><span class=\"key explorer\">explorer: random</span>\
          <span class=\"key generator\">generator</span><span class=\"key best\">best so far</span>{failed}</p>\n{}\
-         <p class=\"note\">Faint upright lines part the iterations. Every accuracy is that of a network trained briefly \
-         ({}), on the validation images.</p>",
+         <p class=\"note\">Faint upright lines part the iterations. {}</p>",
         chart.finish("validation accuracy of every network, with the best so far"),
-        counted(facts.record.config.oracle.epochs, "epoch"),
+        meaning(facts),
     )
+}
+
+/// What the accuracies are.
+fn meaning(facts: &Facts) -> String {
+    if facts.tabular() {
+        return "Every accuracy is the validation accuracy of the table.".into();
+    }
+    let epochs = counted(facts.record.config.oracle.training.epochs, "epoch");
+    format!("Every accuracy is that of a network trained briefly ({epochs}), on the validation images.")
 }
 
 /// A line before every iteration's first network, while they are few enough to tell apart.

@@ -6,7 +6,7 @@
 use super::super::markup::Escaped;
 use super::facts::Facts;
 use super::format::counted;
-use crate::config::TrainingConfig;
+use crate::config::{SpaceKind, TrainingConfig};
 use std::fmt::Write;
 
 /// How far a practice was followed.
@@ -76,6 +76,9 @@ fn code(facts: &Facts) -> Vec<Item> {
     let space = &facts.record.config.space;
     let retrain = training(&facts.record.config.retrain);
     let (answer, fact) = match &facts.record.finished {
+        Some(_) if facts.tabular() => {
+            (Answer::NotInThisRun, "Nothing was trained: the final numbers are the table\u{2019}s.".into())
+        }
         Some(_) => (Answer::Yes, format!("{retrain}; seed {}. All keys stand below.", manifest.seed)),
         None => (Answer::NotInThisRun, format!("The final evaluation has not been run. It is set to {retrain}.")),
     };
@@ -88,10 +91,13 @@ fn code(facts: &Facts) -> Vec<Item> {
         item(
             "Code of the search space",
             Answer::Yes,
-            format!(
-                "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}, head {}.",
-                space.stages, space.nodes, space.channels, space.stem_stride, space.head
-            ),
+            match space.kind {
+                SpaceKind::Randwire => format!(
+                    "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}, head {}.",
+                    space.stages, space.nodes, space.channels, space.stem_stride, space.head
+                ),
+                kind => format!("In the same program: the space {}.", kind.name()),
+            },
         ),
         item("Hyperparameters and seeds of the final evaluation", answer, fact),
         item("Code of the search method", Answer::Yes, format!("{program}.")),
@@ -139,11 +145,15 @@ fn comparison(facts: &Facts) -> Vec<Item> {
         item(
             "Same evaluation protocol for all that is compared",
             when_both(Answer::Yes),
-            format!(
-                "{} on a share of {} of the training images, then all validation images, for every network.",
-                counted(facts.record.config.oracle.epochs, "epoch"),
-                facts.record.config.oracle.data_fraction
-            ),
+            if facts.tabular() {
+                "The same table for every network.".into()
+            } else {
+                format!(
+                    "{} on a share of {} of the training images, then all validation images, for every network.",
+                    counted(facts.record.config.oracle.training.epochs, "epoch"),
+                    facts.record.config.oracle.training.data_fraction
+                )
+            },
         ),
         item(
             "Performance over time",
@@ -165,8 +175,12 @@ fn comparison(facts: &Facts) -> Vec<Item> {
         ),
         item(
             "Tabular or surrogate benchmarks for depth",
-            Answer::NotInThisRun,
-            "Every accuracy is of a network that was really trained.".into(),
+            if facts.tabular() { Answer::Yes } else { Answer::NotInThisRun },
+            if facts.tabular() {
+                format!("Every accuracy was looked up in {}.", facts.manifest.data.name)
+            } else {
+                "Every accuracy is of a network that was really trained.".into()
+            },
         ),
     ]
 }
@@ -222,6 +236,9 @@ fn details(facts: &Facts) -> Vec<Item> {
             "Test images used once, after the search",
             if facts.record.finished.is_some() { Answer::Yes } else { Answer::NotInThisRun },
             match &facts.record.finished {
+                Some(last) if facts.tabular() => {
+                    format!("The search saw validation accuracies only; network {} was chosen by them.", last.candidate)
+                }
                 Some(last) => format!("Network {} was retrained and tested once by the run.", last.candidate),
                 None => "The final test has not been run.".into(),
             },

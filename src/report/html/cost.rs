@@ -28,7 +28,7 @@ pub fn wall_clock(facts: &Facts) -> (String, &'static str) {
 }
 
 fn lines(facts: &Facts) -> Vec<(&'static str, String, String)> {
-    let oracle = &facts.record.config.oracle;
+    let oracle = &facts.record.config.oracle.training;
     let outcomes = || facts.record.candidates.iter().filter_map(|candidate| candidate.outcome.as_ref());
     let training = facts.training_seconds();
     let (refits, refit_seconds) = facts.refits();
@@ -44,12 +44,24 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String, String)> {
     let mut lines = vec![
         ("wall-clock time", wall, format!("{remark}; {sessions}")),
         (
-            "training candidates",
+            if facts.tabular() { "looking candidates up" } else { "training candidates" },
             duration(training),
             format!("thread time, {} threads side by side{longest}", facts.manifest.device.threads),
         ),
         ("refitting the generator", duration(refit_seconds), counted(refits, "refit")),
     ];
+    if facts.tabular() {
+        lines.push((
+            "networks looked up",
+            count(outcomes().count() as u64),
+            format!("{} not in the table", facts.failed),
+        ));
+        let saved: f64 = outcomes().filter_map(|outcome| outcome.cost).sum();
+        if saved > 0.0 {
+            lines.push(("training saved", short(saved), "the sum of the table\u{2019}s costs, in its own unit".into()));
+        }
+        return lines;
+    }
     match &facts.record.finished {
         Some(last) => {
             let epochs = counted(last.training_losses.len(), "epoch");

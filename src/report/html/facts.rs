@@ -2,7 +2,7 @@
 
 use super::super::Manifest;
 use super::super::statistics::{Difference, Summary, last_third};
-use crate::config::{ClassicalKind, DataSource};
+use crate::config::{ClassicalKind, DataSource, OracleKind};
 use crate::oracle::Outcome;
 use crate::store::{CandidateRecord, Origin, RunRecord};
 
@@ -49,6 +49,11 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether accuracies were looked up in a table.
+    pub fn tabular(&self) -> bool {
+        self.record.config.oracle.kind == OracleKind::Table
+    }
+
     /// The best first; of equals, the earlier.
     pub fn ranked(&self) -> Vec<Evaluated<'a>> {
         let mut ranked = self.evaluated.clone();
@@ -74,7 +79,7 @@ impl<'a> Facts<'a> {
 
     /// Training images that an oracle shows a network in an epoch.
     pub fn images_an_epoch(&self) -> u64 {
-        (self.manifest.data.training_images as f64 * self.record.config.oracle.data_fraction).round() as u64
+        (self.manifest.data.training_images as f64 * self.record.config.oracle.training.data_fraction).round() as u64
     }
 
     /// Images times epochs of all candidates, failed ones up to where they failed.
@@ -106,6 +111,8 @@ pub fn origin(origin: Origin) -> &'static str {
         Origin::Explorer(ClassicalKind::Ws) => "explorer (WS)",
         Origin::Explorer(ClassicalKind::Er) => "explorer (ER)",
         Origin::Explorer(ClassicalKind::Ba) => "explorer (BA)",
+        Origin::Explorer(ClassicalKind::Uniform) => "explorer (uniform)",
+        Origin::Explorer(ClassicalKind::Full) => "explorer (full)",
         Origin::Generator => "generator",
     }
 }
@@ -113,6 +120,13 @@ pub fn origin(origin: Origin) -> &'static str {
 /// What a reader must know of the data before any number.
 pub fn data_statement(facts: &Facts) -> String {
     let data = &facts.manifest.data;
+    if facts.tabular() {
+        return format!(
+            "Nothing was trained in this run. Validation accuracies, which are the reward, and test accuracies were looked \
+             up in {}.",
+            data.name
+        );
+    }
     let parts = format!(
         "{} images for training, {} for validation (the reward) and {} for the final test",
         super::format::count(data.training_images as u64),

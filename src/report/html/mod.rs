@@ -15,6 +15,7 @@ mod setup;
 use super::Manifest;
 use super::markup::Escaped;
 use super::statistics::{Difference, last_third};
+use crate::config::{SpaceConfig, SpaceKind};
 use crate::store::RunRecord;
 use facts::{Facts, data_statement, origin};
 use format::{count, duration, percent, points};
@@ -80,16 +81,24 @@ fn header(facts: &Facts) -> String {
         .collect();
     format!(
         "<header><p class=\"kind\">Architecture search with a learnt distribution of graphs</p><h1>{} {state}</h1>\
-         <p class=\"note\">RandWire space, {} stages of {} nodes; {}; seed {}; started {}</p></header>\n<p class=\"data\">\
+         <p class=\"note\">{}; {}; seed {}; started {}</p></header>\n<p class=\"data\">\
          <b>Data.</b> {}</p>\n<div class=\"tiles\">{tiles}</div>",
         Escaped(&record.config.run.name),
-        record.config.space.stages,
-        record.config.space.nodes,
+        space(&record.config.space),
         Escaped(&facts.manifest.data.name),
         facts.manifest.seed,
         Escaped(started),
         Escaped(data_statement(facts))
     )
+}
+
+fn space(space: &SpaceConfig) -> String {
+    match space.kind {
+        SpaceKind::Randwire => format!("RandWire space, {} stages of {} nodes", space.stages, space.nodes),
+        SpaceKind::Nasbench101 => format!("NAS-Bench-101 space, at most {} vertices", space.vertices),
+        SpaceKind::Nasbench201 => "NAS-Bench-201 space".into(),
+        SpaceKind::Table => "space of a table".into(),
+    }
 }
 
 /// A number that matters.
@@ -114,7 +123,11 @@ fn best(facts: &Facts) -> Tile {
 
 fn test(facts: &Facts) -> Tile {
     let value = facts.record.finished.as_ref().map(|last| {
-        let remark = format!("network {}, retrained in {}, tested once", last.candidate, duration(last.seconds));
+        let remark = if facts.tabular() {
+            format!("network {}, the best by validation; from the table", last.candidate)
+        } else {
+            format!("network {}, retrained in {}, tested once", last.candidate, duration(last.seconds))
+        };
         (percent(last.test_accuracy), remark)
     });
     tile("test accuracy", value, "the best network is retrained and tested when the run ends")
@@ -133,9 +146,10 @@ fn evaluated(facts: &Facts) -> Tile {
     let done = (facts.evaluated.len() + facts.failed) as u64;
     let budget = facts.record.config.search.budget as u64;
     let value = format!("{} <span class=\"error\">of {}</span>", count(done), count(budget));
+    let done_how = if facts.tabular() { "looked up" } else { "trained" };
     let remark = match facts.failed {
-        0 => "distinct networks trained, none failed".into(),
-        failed => format!("distinct networks trained, {failed} of them failed"),
+        0 => format!("distinct networks {done_how}, none failed"),
+        failed => format!("distinct networks {done_how}, {failed} of them failed"),
     };
     Tile { name: "networks", value, remark }
 }

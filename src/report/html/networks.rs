@@ -15,13 +15,7 @@ pub fn section(facts: &Facts) -> String {
     if ranked.is_empty() {
         return "<p class=\"empty\">No network has been evaluated yet.</p>".into();
     }
-    let mut html = String::from(
-        "<p class=\"keys\"><span class=\"key source\">source: reads the stage\u{2019}s input</span><span class=\"key \
-         sink\">sink: part of the stage\u{2019}s output, the mean of all sinks</span></p>\n<p class=\"note\">Ranked by \
-         validation accuracy. The best of many is in part the luckiest: expect the same network to do a little worse on \
-         new images. Every node sums its inputs by learnt weights, then ReLU, 3\u{d7}3 depthwise and 1\u{d7}1 convolution, \
-         batch normalisation.</p>\n",
-    );
+    let mut html = introduction(facts);
     html.push_str(&retrained(facts));
     for (index, evaluated) in ranked.iter().take(SHOWN).enumerate() {
         html.push_str(&figure(index + 1, evaluated));
@@ -29,9 +23,31 @@ pub fn section(facts: &Facts) -> String {
     html
 }
 
+/// What is drawn, and how to read it.
+fn introduction(facts: &Facts) -> String {
+    let luck = "Ranked by validation accuracy. The best of many is in part the luckiest: expect the same network to do a \
+                little worse on new images.";
+    if facts.tabular() {
+        return format!("<p class=\"note\">{luck} A node\u{2019}s operator shows when the pointer is on it.</p>\n");
+    }
+    format!(
+        "<p class=\"keys\"><span class=\"key source\">source: reads the stage\u{2019}s input</span><span class=\"key \
+         sink\">sink: part of the stage\u{2019}s output, the mean of all sinks</span></p>\n<p class=\"note\">{luck} Every \
+         node sums its inputs by learnt weights, then ReLU, 3\u{d7}3 depthwise and 1\u{d7}1 convolution, batch \
+         normalisation.</p>\n",
+    )
+}
+
 /// What became of the best network.
 fn retrained(facts: &Facts) -> String {
     let Some(last) = &facts.record.finished else { return String::new() };
+    if facts.tabular() {
+        return format!(
+            "<p>Network <a href=\"#c{0}\">{0}</a> has the test accuracy <strong>{1}</strong> in the table.</p>\n",
+            last.candidate,
+            percent(last.test_accuracy)
+        );
+    }
     let validation = last
         .validation_accuracy
         .map_or(String::new(), |accuracy| format!(", validation accuracy {} after retraining", percent(accuracy)));
@@ -47,14 +63,17 @@ fn retrained(facts: &Facts) -> String {
 fn figure(rank: usize, evaluated: &Evaluated) -> String {
     let Evaluated { candidate, outcome, accuracy } = evaluated;
     let number = candidate.number;
-    let mut facts = format!(
-        "<strong>{}</strong> validation accuracy, {} parameters, {} multiply-adds an image, from the {} in iteration {}",
-        percent(*accuracy),
-        short(outcome.parameters as f64),
-        short(outcome.multiply_adds as f64),
-        origin(candidate.origin),
-        candidate.iteration
-    );
+    let mut facts = format!("<strong>{}</strong> validation accuracy", percent(*accuracy));
+    // 0: a table does not know.
+    for (value, name) in [(outcome.parameters, "parameters"), (outcome.multiply_adds, "multiply-adds an image")] {
+        if value > 0 {
+            let _ = write!(facts, ", {} {name}", short(value as f64));
+        }
+    }
+    let _ = write!(facts, ", from the {} in iteration {}", origin(candidate.origin), candidate.iteration);
+    if let Some(cell) = candidate.architecture.one_line() {
+        let _ = write!(facts, ", <code>{}</code>", Escaped(cell));
+    }
     if let Some(log_probability) = candidate.log_probability {
         let _ = write!(facts, ", log-probability {}", real(log_probability, 1));
     }

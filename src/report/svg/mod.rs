@@ -7,7 +7,7 @@ pub use layout::{LAYER, Layout, Link, NODE, Point, Route};
 
 use super::markup::Escaped;
 use crate::graph::Dag;
-use crate::space::Architecture;
+use crate::space::{Architecture, Cell, CellOperator};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ const LEAST_WIDTH: f64 = 150.0;
 
 /// One graph as an SVG file.
 pub fn stage(dag: &Dag, title: &str) -> String {
-    file(&Drawing::of_stages(std::slice::from_ref(dag)), title)
+    file(&Drawing::of_stages(std::slice::from_ref(dag), &[]), title)
 }
 
 /// A whole architecture as an SVG file.
@@ -60,12 +60,26 @@ struct Drawing {
 impl Drawing {
     fn new(architecture: &Architecture) -> Self {
         match architecture {
-            Architecture::RandWire { stages } => Drawing::of_stages(stages),
+            Architecture::RandWire { stages } => Drawing::of_stages(stages, &[]),
+            Architecture::NasBench101(cell) => Drawing::of_cell(cell),
+            Architecture::NasBench201(cell) => {
+                cell.dag().map_or(Drawing { body: String::new(), width: 0.0, height: 0.0 }, |dag| {
+                    Drawing::of_stages(&[dag], &[])
+                })
+            }
+            Architecture::Table(cell) => Drawing::of_cell(cell),
         }
     }
 
+    fn of_cell<O: CellOperator>(cell: &Cell<O>) -> Self {
+        let operators: Vec<&str> = cell.operators().iter().map(CellOperator::name).collect();
+        Drawing::of_stages(std::slice::from_ref(cell.dag()), &operators)
+    }
+
     /// The stages side by side, each one's output led to the next one's input.
-    fn of_stages(stages: &[Dag]) -> Self {
+    ///
+    /// `operators` are those of the nodes, where they have any.
+    fn of_stages(stages: &[Dag], operators: &[&str]) -> Self {
         let mut body = String::new();
         let (mut left, mut bottom) = (MARGIN, 0.0f64);
         let mut previous: Option<Point> = None;
@@ -81,7 +95,7 @@ impl Drawing {
             let caption = if stages.len() > 1 { format!("stage {}", index + 1) } else { String::new() };
             text(&mut body, "gp-caption", Point { x: left, y: 14.0 }, &caption);
             text(&mut body, "gp-facts", Point { x: left, y: 28.0 }, &facts);
-            draw(&mut body, dag, &layout, at);
+            draw(&mut body, dag, operators, (&layout, at));
             previous = Some(Point { x: at.x + layout.output.x, y: at.y + layout.output.y });
             bottom = bottom.max(at.y + layout.height);
             left += width + GUTTER;
@@ -105,7 +119,7 @@ fn text(body: &mut String, class: &str, at: Point, text: &str) {
 }
 
 /// One stage, its top left corner at `at`.
-fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
+fn draw(body: &mut String, dag: &Dag, operators: &[&str], (layout, at): (&Layout, Point)) {
     let _ = writeln!(body, "<g transform=\"translate({:.1} {:.1})\">", at.x, at.y);
     for (class, path) in strokes(&layout.routes) {
         let _ = writeln!(body, "<path class=\"{class}\" d=\"{path}\"/>");
@@ -120,7 +134,8 @@ fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
     for (node, point) in layout.nodes.iter().enumerate() {
         let mut class = String::from("gp-node");
         let inputs: Vec<String> = dag.predecessors(node).map(|from| from.to_string()).collect();
-        let mut facts = format!("node {node}: reads {}", inputs.join(", "));
+        let operator = operators.get(node).map_or(String::new(), |name| format!(" ({name})"));
+        let mut facts = format!("node {node}{operator}: reads {}", inputs.join(", "));
         if inputs.is_empty() {
             class.push_str(" gp-source");
             facts.push_str("the stage's input");
@@ -130,8 +145,9 @@ fn draw(body: &mut String, dag: &Dag, layout: &Layout, at: Point) {
         }
         let _ = writeln!(
             body,
-            "<g class=\"{class}\"><title>{facts}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{RADIUS}\"/>\
+            "<g class=\"{class}\"><title>{}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{RADIUS}\"/>\
              <text x=\"{x:.1}\" y=\"{baseline:.1}\">{node}</text></g>",
+            Escaped(&facts),
             x = point.x,
             y = point.y,
             baseline = point.y + 3.3
