@@ -8,7 +8,7 @@ const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 /// Parameters of a task for a thread.
-pub(super) const PIECE: usize = 16384;
+pub(super) const PIECE: usize = 8192;
 
 /// Moments of every parameter.
 #[derive(Clone, Debug)]

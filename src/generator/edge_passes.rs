@@ -94,11 +94,13 @@ impl Activate<'_> {
         let [base, last_base] = bases::<N>((stage, projected, table, bias), output, column);
         let edges = stage.edges_into(output);
         let first = edges.start - stage.incoming[self.outputs.start] as usize;
-        let count = edges.len();
-        for (index, &source) in stage.sources[edges].iter().enumerate() {
-            let base = if index + 1 == count { last_base } else { base };
-            let from: [f32; N] = take(projected.row(source as usize), column);
-            put(self.out.row_mut(first + index), column, each::<N>(|i| relu(from[i] + base[i])));
+        if let Some((&last, sources)) = stage.sources[edges].split_last() {
+            for (index, &source) in sources.iter().enumerate() {
+                let from: [f32; N] = take(projected.row(source as usize), column);
+                put(self.out.row_mut(first + index), column, each::<N>(|i| relu(from[i] + base[i])));
+            }
+            let from: [f32; N] = take(projected.row(last as usize), column);
+            put(self.out.row_mut(first + sources.len()), column, each::<N>(|i| relu(from[i] + last_base[i])));
         }
     }
 }

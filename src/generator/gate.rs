@@ -26,6 +26,8 @@ pub(super) struct GatedState {
     messages: Matrix,
     /// The gate (edges, hidden). The backward pass overwrites it with the gradient before the sigmoid.
     gates: Matrix,
+    /// Where all edges are one chunk, the hidden layers of message and gate network, which are computed again otherwise.
+    hidden: [Matrix; 2],
 }
 
 /// The gated part of a round.
@@ -55,14 +57,17 @@ impl Gate<'_> {
     /// `received` (outputs, hidden), from the state and the message network's shares.
     pub fn forward(&self, pass: &mut Forward, given: [&Matrix; 2], kept: &mut GatedState, received: &mut Matrix) {
         let [state, projected] = given;
-        let GatedState { projected: own, messages, gates } = kept;
+        let GatedState { projected: own, messages, gates, hidden } = kept;
         let (stage, parameters) = (self.first.graph.stage, pass.parameters);
         self.first.project(state, own);
         messages.reshape(stage.edges(), state.cols());
         gates.reshape(stage.edges(), state.cols());
         received.reshape(stage.outputs(), state.cols());
         let [message, gate] = self.second;
-        let (message_hidden, gate_hidden) = (&mut pass.scratch.message_hidden, &mut pass.scratch.gate_hidden);
+        let [message_hidden, gate_hidden] = match is_one_chunk(stage) {
+            true => hidden.each_mut(),
+            false => [&mut pass.scratch.message_hidden, &mut pass.scratch.gate_hidden],
+        };
         for outputs in chunks(stage) {
             let edges = edges_of(stage, &outputs);
             self.message.activate(parameters, projected, outputs.clone(), message_hidden);
@@ -85,6 +90,10 @@ impl Gate<'_> {
         (dmessage, dstate): (&mut EdgeGradient, &mut Matrix),
     ) {
         let (stage, parameters) = (self.first.graph.stage, pass.parameters);
+        let known = is_one_chunk(stage);
+        if known {
+            kept.swap_hidden(pass);
+        }
         let mut message_hidden =
             [&mut pass.scratch.message_hidden, &mut pass.scratch.dmessage_hidden].map(std::mem::take);
         let mut gate_hidden = [&mut pass.scratch.gate_hidden, &mut pass.scratch.dgate_hidden].map(std::mem::take);
@@ -94,8 +103,10 @@ impl Gate<'_> {
             let edges = edges_of(stage, &outputs);
             let GatedState { messages, gates, .. } = kept;
             vectorise(GateBackward { stage, outputs: outputs.clone(), messages, gates, dreceived });
-            self.message.activate(parameters, projected, outputs.clone(), &mut message_hidden[0]);
-            self.first.activate(parameters, &kept.projected, outputs.clone(), &mut gate_hidden[0]);
+            if !known {
+                self.message.activate(parameters, projected, outputs.clone(), &mut message_hidden[0]);
+                self.first.activate(parameters, &kept.projected, outputs.clone(), &mut gate_hidden[0]);
+            }
             let [message, gate] = self.second;
             let dy = kept.messages.view().rows(edges.clone());
             second_backward(pass, (message, &self.weights.message), dy, &mut message_hidden);
@@ -108,6 +119,18 @@ impl Gate<'_> {
         pass.scratch.dgate = dgate;
         [pass.scratch.message_hidden, pass.scratch.dmessage_hidden] = message_hidden;
         [pass.scratch.gate_hidden, pass.scratch.dgate_hidden] = gate_hidden;
+        if known {
+            kept.swap_hidden(pass);
+        }
+    }
+}
+
+impl GatedState {
+    /// Swaps the hidden layers with the pass's memory for them.
+    fn swap_hidden(&mut self, pass: &mut Backward) {
+        let [message, gate] = &mut self.hidden;
+        std::mem::swap(message, &mut pass.scratch.message_hidden);
+        std::mem::swap(gate, &mut pass.scratch.gate_hidden);
     }
 }
 
@@ -128,6 +151,11 @@ fn chunks(stage: &Stage) -> impl Iterator<Item = Range<usize>> {
         }
         (first > start).then_some(start..first)
     })
+}
+
+/// Whether all outputs are taken together.
+fn is_one_chunk(stage: &Stage) -> bool {
+    stage.edges() <= CHUNK
 }
 
 /// The edges into some outputs.

@@ -1,12 +1,9 @@
 //! The right factor of a product, rearranged so that the kernel reads it from front to back.
 
 use super::super::layout::panel_widths;
-use super::super::simd::InstructionSet;
+use super::super::simd::{BLOCK, InstructionSet, Kernel, Simd};
 use super::{Vectorise, View, vectorise};
 use std::ops::Range;
-
-/// Columns and rows that are transposed at a time.
-const BLOCK: usize = 8;
 
 /// Depth of a block, so that a panel stays in the first-level cache.
 const DEPTH: usize = 256;
@@ -48,7 +45,9 @@ impl Packed {
     /// Packs the transpose of a matrix (columns, depth): a weight as PyTorch stores it.
     pub fn set_transposed(&mut self, right: View) {
         self.reshape(right.cols, right.rows);
-        vectorise(PackTransposed { right, packed: self });
+        let set = self.set;
+        // SAFETY: a packed matrix is made for an instruction set that is available; the kernel checks its pointers.
+        unsafe { set.run(PackTransposed { right, packed: self }) }
     }
 
     fn reshape(&mut self, depth: usize, columns: usize) {
@@ -122,52 +121,33 @@ struct PackTransposed<'a> {
     packed: &'a mut Packed,
 }
 
-impl Vectorise for PackTransposed<'_> {
+impl Kernel for PackTransposed<'_> {
     type Output = ();
+
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    unsafe fn run<S: Simd>(self) {
         let Packed { depth, columns, .. } = *self.packed;
         for span in self.packed.spans() {
             let width = span.len();
             let panel = &mut self.packed.panels[span.start * depth..span.end * depth];
             for first in (0..width).step_by(BLOCK) {
-                let count = BLOCK.min(columns.saturating_sub(span.start + first));
-                if count == BLOCK {
-                    let rows: [&[f32]; BLOCK] =
-                        std::array::from_fn(|lane| &self.right.row(span.start + first + lane)[..depth]);
-                    transpose(rows, panel, first, width);
-                } else {
-                    for (k, to) in panel.chunks_exact_mut(width).enumerate() {
-                        for (lane, value) in to[first..first + BLOCK].iter_mut().enumerate() {
-                            *value = if lane < count { self.right.row(span.start + first + lane)[k] } else { 0.0 };
-                        }
+                let from = span.start + first;
+                let count = BLOCK.min(columns.saturating_sub(from));
+                let whole = if count == BLOCK { depth / BLOCK * BLOCK } else { 0 };
+                for k in (0..whole).step_by(BLOCK) {
+                    let (block, stride) = (&self.right.row(from)[k..], self.right.stride);
+                    let to = &mut panel[k * width + first..];
+                    // The block reaches as far as these.
+                    let _ = (&self.right.row(from + BLOCK - 1)[k..k + BLOCK], &to[..(BLOCK - 1) * width + BLOCK]);
+                    // SAFETY: the caller's; the block's ends were checked.
+                    unsafe { S::transpose((block.as_ptr(), stride), (to.as_mut_ptr(), width)) };
+                }
+                for k in whole..depth {
+                    for (lane, value) in panel[k * width + first..][..BLOCK].iter_mut().enumerate() {
+                        *value = if lane < count { self.right.row(from + lane)[k] } else { 0.0 };
                     }
                 }
             }
-        }
-    }
-}
-
-/// Writes `rows` as columns `first..first + BLOCK` of a panel `width` wide.
-#[inline(always)]
-fn transpose(rows: [&[f32]; BLOCK], panel: &mut [f32], first: usize, width: usize) {
-    let depth = rows[0].len();
-    let whole = depth / BLOCK * BLOCK;
-    for k in (0..whole).step_by(BLOCK) {
-        let mut block = [[0.0; BLOCK]; BLOCK];
-        for (to, row) in block.iter_mut().zip(rows) {
-            to.copy_from_slice(&row[k..k + BLOCK]);
-        }
-        for step in 0..BLOCK {
-            let to = &mut panel[(k + step) * width + first..][..BLOCK];
-            for (to, row) in to.iter_mut().zip(&block) {
-                *to = row[step];
-            }
-        }
-    }
-    for k in whole..depth {
-        for (to, row) in panel[k * width + first..][..BLOCK].iter_mut().zip(rows) {
-            *to = row[k];
         }
     }
 }

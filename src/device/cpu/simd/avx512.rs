@@ -1,6 +1,6 @@
 //! AVX-512F: 16 floats.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, avx2};
 use std::arch::x86_64::*;
 
 /// The instruction set as a type.
@@ -63,6 +63,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn where_positive(gate: __m512, value: __m512) -> __m512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), value) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
+        // SAFETY: the caller's; AVX-512 has all of AVX.
+        unsafe { avx2::transpose(from, to) }
     }
     #[inline(always)]
     unsafe fn call<K: Kernel>(kernel: K) -> K::Output {

@@ -14,7 +14,7 @@ use std::fmt;
 ///
 /// # Safety
 /// Every method requires that the processor has the instruction set; `load` and `store` that `LANES` floats lie at the
-/// pointer (no alignment is asked for).
+/// pointer, `transpose` that a block does at both (no alignment is asked for).
 pub(crate) trait Simd: Copy + 'static {
     /// Floats in a vector: also the width of a channel block in memory.
     const LANES: usize;
@@ -33,9 +33,22 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn relu(value: Self::Vector) -> Self::Vector;
     /// `value` where `gate > 0`, else 0.
     unsafe fn where_positive(gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// Writes the transpose of a block of [`BLOCK`] rows and columns; rows are `stride` floats apart.
+    #[inline(always)]
+    unsafe fn transpose((from, from_stride): (*const f32, usize), (to, to_stride): (*mut f32, usize)) {
+        for row in 0..BLOCK {
+            for column in 0..BLOCK {
+                // SAFETY: the caller's.
+                unsafe { *to.add(column * to_stride + row) = *from.add(row * from_stride + column) };
+            }
+        }
+    }
     /// Runs a kernel as a function of its own, compiled once however many kernels use it.
     unsafe fn call<K: Kernel>(kernel: K) -> K::Output;
 }
+
+/// Rows and columns that [`Simd::transpose`] takes.
+pub(crate) const BLOCK: usize = 8;
 
 /// A computation that can be compiled for every instruction set.
 pub(crate) trait Kernel {
@@ -146,6 +159,36 @@ mod tests {
                     S::store(to.as_mut_ptr(), value);
                 }
                 S::LANES
+            }
+        }
+    }
+
+    struct Transpose<'a>(&'a [f32], &'a mut [f32]);
+
+    impl Kernel for Transpose<'_> {
+        type Output = ();
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            // SAFETY: the test's slices hold a block with these strides.
+            unsafe { S::transpose((self.0.as_ptr(), 11), (self.1.as_mut_ptr(), 9)) }
+        }
+    }
+
+    #[test]
+    fn blocks_are_transposed_on_every_instruction_set() {
+        let from: Vec<f32> = (0..11 * BLOCK).map(|i| i as f32).collect();
+        for set in [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable, InstructionSet::Portable16]
+        {
+            if !set.available() {
+                eprintln!("skipped: this processor has no {set}");
+                continue;
+            }
+            let mut to = vec![-1.0; 9 * BLOCK];
+            // SAFETY: the set is available.
+            unsafe { set.run(Transpose(&from, &mut to)) };
+            for (place, value) in to.into_iter().enumerate() {
+                let (column, row) = (place / 9, place % 9);
+                assert_eq!(value, if row < BLOCK { from[row * 11 + column] } else { -1.0 }, "{set} {place}");
             }
         }
     }
