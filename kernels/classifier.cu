@@ -96,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) loss(const Item* __restric
   __syncwarp();
   largest = warp_max(largest);
   float mean = warp_sum(sum) / static_cast<float>(task.classes), exponentials = 0.f, of_label = logits[label];
-  uint32_t wins = of_label == of_label;
+  uint32_t wins = 1;
   for (uint32_t c = lane; c < task.classes; c += WARP) {
     exponentials += expf(logits[c] - largest);
     wins &= logits[c] < of_label || (c >= label && logits[c] <= of_label);
