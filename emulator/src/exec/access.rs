@@ -3,13 +3,14 @@
 use super::{
     block::Machine,
     fault::{Fault, Step},
-    rows::{LongRow, lanes, map1},
+    integer,
+    rows::{LongRow, Row, lanes, map1, map2},
     step::flag_or_none,
-    warp::Warp,
+    warp::{Registers, Warp},
 };
 use crate::{
     counters::GlobalAccess,
-    memory::copy_small,
+    memory::{Words, bytes_of, put_bytes},
     program::{Address, Flag, LANES, Register, Shape, Signedness, Space, Word},
 };
 
@@ -77,12 +78,9 @@ impl Machine<'_> {
         addresses: &LongRow,
         mask: u32,
     ) -> Step {
-        let total = shape.total();
-        self.counters.global_access(GlobalAccess::Load, addresses, mask, total);
-        for lane in lanes(mask) {
-            let bytes = self.memory.load(addresses[lane], total).map_err(|fault| Fault::memory(lane, &fault))?;
-            put(warp, shape, d, lane, &bytes);
-        }
+        self.counters.global_access(GlobalAccess::Load, addresses, mask, shape.total());
+        let words = self.memory.load_lanes(addresses, mask, shape.total())?;
+        put(&mut warp.registers, shape, d, &words, mask);
         Ok(())
     }
 
@@ -94,23 +92,19 @@ impl Machine<'_> {
         addresses: &LongRow,
         mask: u32,
     ) -> Step {
-        let total = shape.total();
-        self.counters.shared_access(addresses, mask, total);
-        for lane in lanes(mask) {
-            let bytes = self.shared.load(self.who(lane), addresses[lane], total)?;
-            put(warp, shape, d, lane, &bytes);
-        }
+        self.counters.shared_access(addresses, mask, shape.total());
+        let words = self.shared.load_lanes(warp.index, addresses, mask, shape.total())?;
+        put(&mut warp.registers, shape, d, &words, mask);
         Ok(())
     }
 
     fn load_local(&mut self, warp: &mut Warp, shape: Shape, d: &[Register; 4], addresses: &LongRow, mask: u32) -> Step {
-        let total = shape.total();
+        let mut words = [[0; LANES]; 4];
         for lane in lanes(mask) {
-            let at = self.local_place(addresses[lane], total, lane)?;
-            let mut bytes = [0; 16];
-            copy_small(&mut bytes, &warp.local[at..at + total]);
-            put(warp, shape, d, lane, &bytes);
+            let at = self.local_place(addresses[lane], shape.total(), lane)?;
+            put_bytes(&mut words, lane, &warp.local[at..at + shape.total()]);
         }
+        put(&mut warp.registers, shape, d, &words, mask);
         Ok(())
     }
 
@@ -123,6 +117,7 @@ impl Machine<'_> {
         mask: u32,
     ) -> Step {
         let total = shape.total();
+        let mut words = [[0; LANES]; 4];
         for lane in lanes(mask) {
             let at = addresses[lane] as usize;
             let Some(source) = self.parameters.get(at..at.saturating_add(total)) else {
@@ -132,10 +127,9 @@ impl Machine<'_> {
                 );
                 return Err(Fault::at_lane(lane, text));
             };
-            let mut bytes = [0; 16];
-            copy_small(&mut bytes, source);
-            put(warp, shape, d, lane, &bytes);
+            put_bytes(&mut words, lane, source);
         }
+        put(&mut warp.registers, shape, d, &words, mask);
         Ok(())
     }
 
@@ -167,35 +161,24 @@ impl Machine<'_> {
                 Space::Local | Space::Parameter => {}
                 _ => self.counters.global_access(GlobalAccess::Store, addresses, mask, total),
             }
-            for lane in lanes(mask) {
-                let bytes = take(warp, shape, a, lane);
-                self.store_lane(warp, space, lane, addresses[lane], total, &bytes)?;
+            let words = take(&warp.registers, shape, a);
+            match space {
+                Space::Shared => self.shared.store_lanes(warp.index, addresses, mask, total, &words),
+                Space::Local => self.store_local(warp, addresses, mask, total, &words),
+                Space::Parameter | Space::Constant => {
+                    Err(Fault::at_lane(mask.trailing_zeros() as usize, "writes to memory that is constant"))
+                }
+                Space::Global | Space::Generic => Ok(self.memory.store_lanes(addresses, mask, total, &words)?),
             }
-            Ok(())
         })
     }
 
-    fn store_lane(
-        &mut self,
-        warp: &mut Warp,
-        space: Space,
-        lane: usize,
-        address: u64,
-        total: usize,
-        bytes: &[u8; 16],
-    ) -> Step {
-        match space {
-            Space::Shared => self.shared.store(self.who(lane), address, total, bytes),
-            Space::Local => {
-                let at = self.local_place(address, total, lane)?;
-                copy_small(&mut warp.local[at..at + total], &bytes[..total]);
-                Ok(())
-            }
-            Space::Parameter | Space::Constant => Err(Fault::at_lane(lane, "writes to memory that is constant")),
-            Space::Global | Space::Generic => {
-                self.memory.store(address, total, bytes).map_err(|fault| Fault::memory(lane, &fault))
-            }
+    fn store_local(&mut self, warp: &mut Warp, addresses: &LongRow, mask: u32, total: usize, words: &Words) -> Step {
+        for lane in lanes(mask) {
+            let at = self.local_place(addresses[lane], total, lane)?;
+            warp.local[at..at + total].copy_from_slice(&bytes_of(words, lane)[..total]);
         }
+        Ok(())
     }
 
     /// `cp.async`: see [`super::copies`].
@@ -285,33 +268,61 @@ pub fn for_each_space(
     Ok(())
 }
 
+/// Writes loaded elements to their registers, extended to the registers' width.
 #[inline(always)]
-fn put(warp: &mut Warp, shape: Shape, d: &[Register; 4], lane: usize, bytes: &[u8; 16]) {
-    let size = usize::from(shape.bytes);
+fn put(registers: &mut Registers, shape: Shape, d: &[Register; 4], words: &Words, mask: u32) {
     for (index, &d) in d.iter().enumerate().take(usize::from(shape.count)) {
-        warp.registers.set_lane(d, lane, element(&bytes[size * index..], size, shape.sign));
+        match (d, shape.bytes) {
+            (Register::Word(d), 4) => registers.set_word(d, words[index], mask),
+            (Register::Long(d), 8) => registers.set_long(d, join(&words[2 * index], &words[2 * index + 1]), mask),
+            (d, _) => put_narrow(registers, shape, d, &element(words, index, usize::from(shape.bytes)), mask),
+        }
     }
 }
 
-/// An element of `size` bytes, extended to 64 bits.
-#[inline(always)]
-pub fn element(bytes: &[u8], size: usize, sign: Signedness) -> u64 {
-    let mut padded = [0; 8];
-    copy_small(&mut padded, &bytes[..size]);
-    let value = u64::from_le_bytes(padded);
-    let unused = 64 - 8 * size as u32;
-    match sign {
-        Signedness::Signed => (((value << unused) as i64) >> unused) as u64,
-        Signedness::Unsigned => value,
+/// Elements below the width of their register.
+fn put_narrow(registers: &mut Registers, shape: Shape, d: Register, value: &Row, mask: u32) {
+    let value = map1(value, |value| integer::extend(8 * shape.bytes.min(4), shape.sign, value));
+    match (d, shape.sign) {
+        (Register::Word(d), _) => registers.set_word(d, value, mask),
+        (Register::Long(d), Signedness::Unsigned) => registers.set_long(d, map1(&value, u64::from), mask),
+        (Register::Long(d), Signedness::Signed) => {
+            registers.set_long(d, map1(&value, |v| i64::from(v as i32) as u64), mask)
+        }
     }
 }
 
+fn join(low: &Row, high: &Row) -> LongRow {
+    map2(low, high, |low, high| u64::from(low) | u64::from(high) << 32)
+}
+
+/// Element `index` of `size` bytes; its upper bits are those of its neighbours.
+fn element(words: &Words, index: usize, size: usize) -> Row {
+    let shift = 8 * (index * size % 4);
+    map1(&words[index * size / 4], |word| word >> shift)
+}
+
+/// The words a store writes.
 #[inline(always)]
-fn take(warp: &Warp, shape: Shape, a: &[Register; 4], lane: usize) -> [u8; 16] {
-    let size = usize::from(shape.bytes);
-    let mut bytes = [0; 16];
+fn take(registers: &Registers, shape: Shape, a: &[Register; 4]) -> Words {
+    let mut words = [[0; LANES]; 4];
     for (index, &a) in a.iter().enumerate().take(usize::from(shape.count)) {
-        copy_small(&mut bytes[size * index..], &warp.registers.lane(a, lane).to_le_bytes()[..size]);
+        let low = match a {
+            Register::Word(a) => *registers.word(a),
+            Register::Long(a) => map1(registers.long(a), |value| value as u32),
+        };
+        match (shape.bytes, a) {
+            (4, _) => words[index] = low,
+            (8, Register::Long(a)) => {
+                words[2 * index] = low;
+                words[2 * index + 1] = map1(registers.long(a), |value| (value >> 32) as u32);
+            }
+            (size, _) => {
+                let (at, bits) = (index * usize::from(size), 8 * u32::from(size));
+                let kept = map1(&low, |value| value & (u32::MAX >> (32 - bits.min(32))));
+                words[at / 4] = map2(&words[at / 4], &kept, |word, value| word | value << (8 * (at % 4)));
+            }
+        }
     }
-    bytes
+    words
 }

@@ -1,7 +1,7 @@
 //! Atomics, lane after lane in rising order.
 
 use super::{
-    access::{element, for_each_space},
+    access::for_each_space,
     block::Machine,
     fault::{Fault, Step},
     half,
@@ -47,7 +47,7 @@ impl Machine<'_> {
         let operand = warp.registers.lane(atomic.operands[index], lane);
         let new = atomic.new.map_or(0, |new| warp.registers.lane(new, lane));
         let change = |old: [u8; 16]| {
-            let value = apply(atomic, element(&old, size, Signedness::Unsigned), operand, new);
+            let value = apply(atomic, number(&old, size), operand, new);
             let mut bytes = [0; 16];
             copy_small(&mut bytes, &value.to_le_bytes()[..size]);
             bytes
@@ -60,10 +60,17 @@ impl Machine<'_> {
             old
         };
         if let Some(&d) = atomic.d.get(index) {
-            warp.registers.set_lane(d, lane, element(&old, size, Signedness::Unsigned));
+            warp.registers.set_lane(d, lane, number(&old, size));
         }
         Ok(())
     }
+}
+
+/// The first `size` bytes as a number.
+fn number(bytes: &[u8; 16], size: usize) -> u64 {
+    let mut padded = [0; 8];
+    padded[..size].copy_from_slice(&bytes[..size]);
+    u64::from_le_bytes(padded)
 }
 
 fn apply(atomic: &Atomic, old: u64, operand: u64, new: u64) -> u64 {

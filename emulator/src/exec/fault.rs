@@ -41,5 +41,11 @@ impl Fault {
     }
 }
 
+impl From<crate::memory::LaneFault> for Box<Fault> {
+    fn from((lane, fault): crate::memory::LaneFault) -> Self {
+        Fault::memory(lane, &fault)
+    }
+}
+
 /// The result of an execution step.
 pub type Step<T = ()> = Result<T, Box<Fault>>;

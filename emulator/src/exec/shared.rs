@@ -4,8 +4,14 @@
 //! `__syncwarp` of the warp both belong to, lies between them; otherwise one of them being a write is a race. Blocks that run one after the
 //! other on the same memory keep the clock running, so that the shadow of the one before is simply out of date.
 
-use super::fault::{Fault, Step};
-use crate::memory::copy_small;
+use super::{
+    fault::{Fault, Step},
+    rows::{LongRow, lanes},
+};
+use crate::{
+    memory::{Words, bytes_of, copy_small, put_bytes},
+    program::LANES,
+};
 
 /// The thread of an access within its block.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +141,27 @@ impl SharedMemory {
             self.note_write(who, at, &bytes[..length], Mark::Plain)?;
         }
         copy_small(&mut self.bytes[at..at + length], &bytes[..length]);
+        Ok(())
+    }
+
+    /// Reads `length` (at most 16) bytes for each lane of `mask`.
+    pub fn load_lanes(&mut self, warp: usize, addresses: &LongRow, mask: u32, length: usize) -> Step<Words> {
+        let mut words = [[0; LANES]; 4];
+        for lane in lanes(mask) {
+            let at = self.place(addresses[lane], length, lane)?;
+            if self.check {
+                self.note_read(Who { warp, lane }, at, length)?;
+            }
+            put_bytes(&mut words, lane, &self.bytes[at..at + length]);
+        }
+        Ok(words)
+    }
+
+    /// Writes `length` (at most 16) bytes for each lane of `mask`.
+    pub fn store_lanes(&mut self, warp: usize, addresses: &LongRow, mask: u32, length: usize, words: &Words) -> Step {
+        for lane in lanes(mask) {
+            self.store(Who { warp, lane }, addresses[lane], length, &bytes_of(words, lane))?;
+        }
         Ok(())
     }
 

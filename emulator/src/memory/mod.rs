@@ -1,5 +1,9 @@
 //! Device memory: allocations far apart from each other, each byte knowing whether it was ever written.
 
+mod lanes;
+
+pub use lanes::{LaneFault, Words, bytes_of, put_bytes};
+
 /// First address handed out.
 const FIRST_ADDRESS: u64 = 0x10_0000_0000;
 /// Least distance between two allocations, so that a stray index lands in none.
