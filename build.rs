@@ -15,8 +15,15 @@ use std::process::Command;
 const ARCHITECTURES: [u32; 6] = [80, 86, 89, 90, 100, 120];
 
 /// Uncompressed, so that the tests' emulated device can read the PTX; line information costs nothing at run time.
-const FLAGS: [&str; 7] =
-    ["-std=c++17", "-O3", "--fatbin", "--no-compress", "-lineinfo", "-Werror=all-warnings", "-Xptxas=-v,-warn-spills,-warn-lmem-usage"];
+const FLAGS: [&str; 7] = [
+    "-std=c++17",
+    "-O3",
+    "--fatbin",
+    "--no-compress",
+    "-lineinfo",
+    "-Werror=all-warnings",
+    "-Xptxas=-v,-warn-spills,-warn-lmem-usage",
+];
 
 const WATCHED: [&str; 8] = [
     "CUDA_KERNELS",
@@ -41,7 +48,8 @@ fn main() {
         println!("cargo::warning=built without CUDA kernels: {}", reason.lines().next().unwrap_or_default());
         Vec::new()
     });
-    let list: String = images.iter().map(|(name, path)| format!("    ({name:?}, include_bytes!({path:?})),\n")).collect();
+    let list: String =
+        images.iter().map(|(name, path)| format!("    ({name:?}, include_bytes!({path:?})),\n")).collect();
     let text = format!("/// Name and image of every file of kernels.\nconst IMAGES: &[(&str, &[u8])] = &[\n{list}];\n");
     fs::write(out.join("images.rs"), text).expect("OUT_DIR is writable");
 }

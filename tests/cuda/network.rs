@@ -78,10 +78,7 @@ fn candidates_train_as_on_the_cpu() {
     let wide = dag(8, &[[0, 7], [1, 7], [2, 7], [3, 7], [4, 7], [5, 7], [0, 2], [1, 2], [2, 4], [2, 5], [0, 3]]);
     let deep = dag(4, &[[0, 1], [1, 2], [0, 2]]);
     let shape = shape((7, 5), 10, &[2, 1]);
-    let cases = [
-        Case::new(&[wide, deep.clone()], &shape, 3, 1),
-        Case::new(&[deep, dag(2, &[[0, 1]])], &shape, 3, 2),
-    ];
+    let cases = [Case::new(&[wide, deep.clone()], &shape, 3, 1), Case::new(&[deep, dag(2, &[[0, 1]])], &shape, 3, 2)];
     let plans: Vec<Plan> = cases.iter().map(|case| case.plan.clone()).collect();
     let mut network = Network::new(&device, &plans, NetworkOptions { batch: 3, storage: Storage::F32 }).unwrap();
     let mut on_cpu: Vec<cpu::Network> = cases
@@ -116,7 +113,12 @@ fn candidates_train_as_on_the_cpu() {
             let trained = |weights: Weights| {
                 let mut weights = weights;
                 let roles = case.plan.parameters.iter().map(|parameter| parameter.role);
-                weights.tensors.iter_mut().zip(roles).filter(|(_, role)| !role.trained()).for_each(|(t, _)| t.data.fill(0.0));
+                weights
+                    .tensors
+                    .iter_mut()
+                    .zip(roles)
+                    .filter(|(_, role)| !role.trained())
+                    .for_each(|(t, _)| t.data.fill(0.0));
                 weights
             };
             let gradients = trained(network.gradients(number).unwrap());

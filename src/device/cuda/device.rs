@@ -2,9 +2,7 @@
 
 use super::error::CudaError;
 use bytemuck::Pod;
-use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DriverError, result, sys,
-};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DriverError, result, sys};
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -214,4 +212,3 @@ impl<T: Pod> Buffer<T> {
         elements.start * size_of::<T>()..elements.end * size_of::<T>()
     }
 }
-

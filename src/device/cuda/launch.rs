@@ -105,7 +105,8 @@ impl Arenas {
     /// A launch over a table, if the arenas are as long as the table's tasks need.
     fn call<T>(&self, kernel: &'static str, table: &Table<T>) -> Result<Call<'_>, CudaError> {
         let extents = table.extents;
-        let (bytes, rounded) = (table.storage.bytes(), if table.storage == Storage::F32 { 0 } else { extents.parameters });
+        let (bytes, rounded) =
+            (table.storage.bytes(), if table.storage == Storage::F32 { 0 } else { extents.parameters });
         let parts = [
             ("values", self.values.length(), extents.values * bytes),
             ("floats", self.floats.length(), extents.floats),

@@ -99,7 +99,8 @@ impl Network {
             labels: Buffer::zeros(device, extents.labels)?,
             settings: Buffer::zeros(device, 1)?,
         };
-        let mut network = Network { device: device.clone(), plans: plans.to_vec(), options, arenas, sessions: Vec::new() };
+        let mut network =
+            Network { device: device.clone(), plans: plans.to_vec(), options, arenas, sessions: Vec::new() };
         network.add_session(program)?;
         Ok(network)
     }
@@ -228,7 +229,10 @@ impl Network {
             assert_eq!(batch.labels.len(), images, "images of a batch");
             let pixels = images * image.height * image.width * image.channels;
             assert_eq!(batch.pixels.len(), pixels, "pixels of {images} images");
-            assert!(batch.labels.iter().all(|&label| usize::from(label) < self.plans[0].classes), "a label out of range");
+            assert!(
+                batch.labels.iter().all(|&label| usize::from(label) < self.plans[0].classes),
+                "a label out of range"
+            );
         }
         match self.sessions.iter().position(|session| session.program.images == images) {
             Some(found) => Ok(found),

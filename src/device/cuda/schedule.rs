@@ -350,10 +350,10 @@ impl Builder<'_> {
         let places = &candidate.ops[op];
         let first = self.lists.edges.len();
         let consumers = places.consumers.iter().zip(&places.gradient_coefficients);
-        self.lists.edges.extend(consumers.map(|(&(consumer, _), &coefficients)| Edge {
-            value: candidate.ops[consumer].gradient,
-            coefficients,
-        }));
+        self.lists.edges.extend(
+            consumers
+                .map(|(&(consumer, _), &coefficients)| Edge { value: candidate.ops[consumer].gradient, coefficients }),
+        );
         let normalised = candidate.plan.values[candidate.plan.ops[op].output.0].norm.is_some();
         if normalised {
             self.lists.edges.push(Edge { value: places.value, coefficients: places.own });

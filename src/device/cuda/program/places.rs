@@ -2,9 +2,7 @@
 
 use super::super::error::CudaError;
 use super::super::parameters::ParameterMap;
-use super::super::records::{
-    DepthwiseShape, DepthwiseTask, MOMENT_ROWS, padded, rows_per_tile, window_depth,
-};
+use super::super::records::{DepthwiseShape, DepthwiseTask, MOMENT_ROWS, padded, rows_per_tile, window_depth};
 use super::super::storage::Storage;
 use super::arena::Arena;
 use crate::net::{OpKind, Plan, ValueShape, Weighting};
@@ -188,7 +186,8 @@ impl Candidate {
             }
         }
         if !matches!(op.kind, OpKind::Classifier { .. } | OpKind::Mean) {
-            places.weight_gradients = arena.floats(places.splits() as usize * floats(places.channels, places.in_channels));
+            places.weight_gradients =
+                arena.floats(places.splits() as usize * floats(places.channels, places.in_channels));
         }
         if output.norm.is_some() {
             places.own = arena.floats(floats(2, places.channels));

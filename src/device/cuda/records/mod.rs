@@ -15,7 +15,9 @@ pub use depthwise::{DepthwiseBackward, DepthwiseShape, DepthwiseTask};
 pub use gather::{Edge, GatherTask, SumsTask, rows_per_tile};
 pub use norm::{Consumer, GradientTask, NormTask, Reader};
 pub use optimise::{Settings, TensorTask};
-pub use product::{FullyConnected, FullyConnectedGradient, InputGradient, MOMENT_ROWS, Pointwise, ProductTask, WeightGradient};
+pub use product::{
+    FullyConnected, FullyConnectedGradient, InputGradient, MOMENT_ROWS, Pointwise, ProductTask, WeightGradient,
+};
 pub use table::{Extents, Item, Lists, Table, Tables};
 pub use windows::{AugmentedWindows, Chosen, WindowsTask, window_depth};
 

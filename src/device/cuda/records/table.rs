@@ -83,7 +83,9 @@ impl Tables {
         let mut items = Vec::new();
         for (number, task) in tasks.iter().enumerate() {
             task.check(&self.lists)?;
-            items.extend((0..task.tiles(self.lists.storage)).map(|tile| Item { task: number as u32, tile: tile as u32 }));
+            items.extend(
+                (0..task.tiles(self.lists.storage)).map(|tile| Item { task: number as u32, tile: tile as u32 }),
+            );
         }
         Ok(Table {
             items: Buffer::copied(&self.device, &items)?,

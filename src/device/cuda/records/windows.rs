@@ -2,6 +2,7 @@
 
 use super::super::storage::Storage;
 use super::{BadTask, Checker, Lists, THREADS, Task, padded};
+use crate::data::View;
 use bytemuck::{Pod, Zeroable};
 
 /// Columns of a window: 9 pixels of all channels, padded.
@@ -88,4 +89,17 @@ pub struct Chosen {
     pub flip: u8,
     /// Black pixels around an image.
     pub padding: u8,
+}
+
+impl Chosen {
+    /// An image as the CPU's batches show it.
+    pub fn new(image: u32, view: View) -> Self {
+        Chosen {
+            image,
+            top: view.top as u8,
+            left: view.left as u8,
+            flip: view.flip.into(),
+            padding: crate::data::PADDING as u8,
+        }
+    }
 }
