@@ -84,20 +84,30 @@ template <typename T> __device__ __forceinline__ Vector<T> load(const T* from) {
   float2 a = unpack(x.x, T()), b = unpack(x.y, T()), c = unpack(x.z, T()), d = unpack(x.w, T());
   return {{a.x, a.y, b.x, b.y, c.x, c.y, d.x, d.y}};
 }
+// Stores to global memory in one instruction: the compiler splits a store of a vector type where it cannot see the pointer's
+// origin.
+__device__ __forceinline__ void store_words(void* to, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};\n" ::"l"(__cvta_generic_to_global(to)), "r"(a), "r"(b), "r"(c), "r"(d)
+               : "memory");
+}
+__device__ __forceinline__ void store_words(void* to, uint32_t a, uint32_t b) {
+  asm volatile("st.global.v2.u32 [%0], {%1, %2};\n" ::"l"(__cvta_generic_to_global(to)), "r"(a), "r"(b) : "memory");
+}
+__device__ __forceinline__ uint32_t bits(float x) { return __float_as_uint(x); }
+
 __device__ __forceinline__ void store(float* to, const Vector<float>& x) {
-  *reinterpret_cast<float4*>(to) = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
+  store_words(to, bits(x.v[0]), bits(x.v[1]), bits(x.v[2]), bits(x.v[3]));
 }
 template <typename T> __device__ __forceinline__ void store(T* to, const Vector<T>& x) {
-  *reinterpret_cast<uint4*>(to) = make_uint4(pack(x.v[0], x.v[1], T()), pack(x.v[2], x.v[3], T()),
-                                             pack(x.v[4], x.v[5], T()), pack(x.v[6], x.v[7], T()));
+  store_words(to, pack(x.v[0], x.v[1], T()), pack(x.v[2], x.v[3], T()), pack(x.v[4], x.v[5], T()), pack(x.v[6], x.v[7], T()));
 }
 // Four numbers: 16 bytes of f32, 8 of 16-bit storage.
-__device__ __forceinline__ void store_quad(float* to, float4 x) { *reinterpret_cast<float4*>(to) = x; }
+__device__ __forceinline__ void store_quad(float* to, float4 x) { store_words(to, bits(x.x), bits(x.y), bits(x.z), bits(x.w)); }
 template <typename T> __device__ __forceinline__ void store_quad(T* to, float4 x) {
-  *reinterpret_cast<uint2*>(to) = make_uint2(pack(x.x, x.y, T()), pack(x.z, x.w, T()));
+  store_words(to, pack(x.x, x.y, T()), pack(x.z, x.w, T()));
 }
 // Two numbers.
-__device__ __forceinline__ void store_pair(float* to, float2 x) { *reinterpret_cast<float2*>(to) = x; }
+__device__ __forceinline__ void store_pair(float* to, float2 x) { store_words(to, bits(x.x), bits(x.y)); }
 template <typename T> __device__ __forceinline__ void store_pair(T* to, float2 x) {
   *reinterpret_cast<uint32_t*>(to) = pack(x.x, x.y, T());
 }

@@ -69,7 +69,7 @@ __device__ __forceinline__ float2 merge_moments(float (&shared)[ROWS][SLICE], co
 }
 
 // One block: 32 channels of a task; item.tile is the slice. `training` 0: from the running statistics.
-extern "C" __global__ void __launch_bounds__(THREADS) normalise(const Item* __restrict__ items,
+extern "C" __global__ void __launch_bounds__(THREADS, 2) normalise(const Item* __restrict__ items,
                                                                 const NormTask* __restrict__ tasks,
                                                                 const Reader* __restrict__ readers, float* parameters,
                                                                 float* floats, uint32_t training) {
@@ -144,7 +144,7 @@ __device__ __forceinline__ float sum_over_groups(float (&shared)[ROWS][SLICE], c
 }
 
 // One block: a task; it walks the slices, because the gradient of a logit sums over all channels.
-extern "C" __global__ void __launch_bounds__(THREADS) output_gradient(const Item* __restrict__ items,
+extern "C" __global__ void __launch_bounds__(THREADS, 2) output_gradient(const Item* __restrict__ items,
                                                                       const GradientTask* __restrict__ tasks,
                                                                       const Consumer* __restrict__ consumers,
                                                                       const float* __restrict__ parameters, float* gradients,

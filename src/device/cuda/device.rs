@@ -2,10 +2,15 @@
 
 use super::error::CudaError;
 use bytemuck::Pod;
-use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DriverError, result, sys};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DriverError, result, sys,
+};
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
+use std::ffi::c_char;
 use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 include!(concat!(env!("OUT_DIR"), "/images.rs"));
@@ -19,7 +24,8 @@ pub fn has_kernels() -> bool {
 pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    modules: Vec<Arc<CudaModule>>,
+    modules: HashMap<&'static str, Arc<CudaModule>>,
+    launches: AtomicUsize,
     functions: Mutex<HashMap<String, CudaFunction>>,
 }
 
@@ -44,8 +50,9 @@ impl Device {
         // SAFETY: nothing is shared between streams: there is one.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(CudaError::during("making a stream"))?;
-        let modules = IMAGES.iter().map(|&(name, image)| load(&context, name, image)).collect::<Result<_, _>>()?;
-        Ok(Arc::new(Device { context, stream, modules, functions: Mutex::default() }))
+        let loaded = IMAGES.iter().map(|&(name, image)| load(&context, name, image).map(|module| (name, module)));
+        let modules = loaded.collect::<Result<_, CudaError>>()?;
+        Ok(Arc::new(Device { context, stream, modules, launches: AtomicUsize::new(0), functions: Mutex::default() }))
     }
 
     /// The device's name.
@@ -64,17 +71,59 @@ impl Device {
         self.stream.synchronize().map_err(CudaError::during("running kernels"))
     }
 
+    /// What the tests' emulated device counted since it was last asked, a JSON object by kernel; `None` with a real driver.
+    pub fn take_emulated_counters(&self) -> Option<String> {
+        type Json = unsafe extern "C" fn(*const c_char, *mut c_char, usize) -> usize;
+        type Reset = unsafe extern "C" fn();
+        // SAFETY: the driver is loaded, and what has these names has these types (emulator/src/driver/control.rs). The
+        // buffer is as long as the function says it needs.
+        unsafe {
+            let library = sys::culib();
+            let json = library.get::<Json>(b"emulator_counters_json\0").ok()?;
+            let reset = library.get::<Reset>(b"emulator_reset_counters\0").ok()?;
+            let mut text = vec![0u8; json(ptr::null(), ptr::null_mut(), 0)];
+            json(ptr::null(), text.as_mut_ptr().cast(), text.len());
+            reset();
+            text.pop();
+            String::from_utf8(text).ok()
+        }
+    }
+
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.stream
     }
 
-    pub(super) fn function(&self, name: &str) -> Result<CudaFunction, CudaError> {
+    pub(super) fn count_launch(&self) {
+        self.launches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Kernels launched or captured so far.
+    pub(super) fn launches(&self) -> usize {
+        self.launches.load(Ordering::Relaxed)
+    }
+
+    /// Captures what `launch` launches; `None` if that is nothing.
+    pub(super) fn capture(
+        &self,
+        launch: impl FnOnce() -> Result<(), CudaError>,
+    ) -> Result<Option<CudaGraph>, CudaError> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        self.stream.begin_capture(mode).map_err(CudaError::during("capturing a step"))?;
+        let launched = launch();
+        // The capture ends in any case: an open one would swallow all that follows.
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = self.stream.end_capture(flags).map_err(CudaError::during("capturing a step"));
+        launched.and(graph)
+    }
+
+    /// A kernel of one of the images.
+    pub(super) fn function(&self, image: &str, name: &str) -> Result<CudaFunction, CudaError> {
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(function) = functions.get(name) {
             return Ok(function.clone());
         }
-        let found = self.modules.iter().find_map(|module| module.load_function(name).ok());
-        let function = found.ok_or_else(|| CudaError::NoKernel(name.into()))?;
+        let module = self.modules.get(image).ok_or_else(|| CudaError::NoKernel(name.into()))?;
+        let function = module.load_function(name).map_err(|_| CudaError::NoKernel(name.into()))?;
         functions.insert(name.into(), function.clone());
         Ok(function)
     }

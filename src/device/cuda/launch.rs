@@ -47,6 +47,34 @@ pub struct DatasetMemory {
     pub chosen: Buffer<Chosen>,
 }
 
+/// A kernel and the file of kernels that it is in. Where values are involved there is one for each storage.
+#[derive(Clone, Copy)]
+struct Kernel {
+    image: &'static str,
+    name: &'static str,
+}
+
+impl Kernel {
+    const WINDOWS: Kernel = Kernel { image: "windows", name: "windows" };
+    const WINDOWS_AUGMENTED: Kernel = Kernel { image: "windows", name: "windows_augmented" };
+    const GATHER: Kernel = Kernel { image: "gather", name: "gather" };
+    const GATHER_SUMS: Kernel = Kernel { image: "gather", name: "gather_sums" };
+    const DEPTHWISE: Kernel = Kernel { image: "depthwise", name: "depthwise" };
+    const DEPTHWISE_BACKWARD: Kernel = Kernel { image: "depthwise", name: "depthwise_backward" };
+    const PRODUCT: Kernel = Kernel { image: "product", name: "product" };
+    const PRODUCT_INPUT: Kernel = Kernel { image: "product", name: "product_input" };
+    const PRODUCT_WEIGHT: Kernel = Kernel { image: "product", name: "product_weight" };
+    const NORMALISE: Kernel = Kernel { image: "normalise", name: "normalise" };
+    const OUTPUT_GRADIENT: Kernel = Kernel { image: "normalise", name: "output_gradient" };
+    const POOL: Kernel = Kernel { image: "classifier", name: "pool" };
+    const LOSS: Kernel = Kernel { image: "classifier", name: "loss" };
+    const BIAS_GRADIENT: Kernel = Kernel { image: "classifier", name: "bias_gradient" };
+    const UNPOOL: Kernel = Kernel { image: "classifier", name: "unpool" };
+    const HEAD_GRADIENT: Kernel = Kernel { image: "classifier", name: "head_gradient" };
+    const SGD: Kernel = Kernel { image: "optimise", name: "sgd" };
+    const ROUND: Kernel = Kernel { image: "optimise", name: "round" };
+}
+
 /// An argument of a kernel.
 enum Argument<'a> {
     Memory(&'a CudaSlice<u8>),
@@ -58,10 +86,12 @@ use Argument::{Memory, U32, U64};
 /// Which kernel, and how many blocks and threads.
 struct Call<'a> {
     device: &'a Device,
-    kernel: &'static str,
+    kernel: Kernel,
     storage: Option<Storage>,
     blocks: usize,
     threads: usize,
+    /// Items and tasks, which come before all other arguments.
+    table: Option<[&'a CudaSlice<u8>; 2]>,
 }
 
 impl Call<'_> {
@@ -69,9 +99,13 @@ impl Call<'_> {
         if self.blocks == 0 {
             return Ok(());
         }
-        let name = self.storage.map_or(self.kernel.into(), |storage| format!("{}_{storage}", self.kernel));
-        let function = self.device.function(&name)?;
+        let Kernel { image, name } = self.kernel;
+        let name = self.storage.map_or(name.into(), |storage| format!("{name}_{storage}"));
+        let function = self.device.function(image, &name)?;
         let mut builder = self.device.stream().launch_builder(&function);
+        for part in self.table.into_iter().flatten() {
+            builder.arg(part);
+        }
         for argument in arguments {
             match argument {
                 Memory(memory) => builder.arg(*memory),
@@ -85,6 +119,7 @@ impl Call<'_> {
         // SAFETY: the methods of `Arenas` give each kernel the arguments that it declares; tables are checked against the
         // arenas' lengths, and the arenas outlive the stream's work because freeing them is part of it.
         unsafe { builder.launch(grid) }.map_err(CudaError::during("launching a kernel"))?;
+        self.device.count_launch();
         Ok(())
     }
 }
@@ -103,7 +138,7 @@ impl Arenas {
     }
 
     /// A launch over a table, if the arenas are as long as the table's tasks need.
-    fn call<T>(&self, kernel: &'static str, table: &Table<T>) -> Result<Call<'_>, CudaError> {
+    fn call<'a, T>(&'a self, kernel: Kernel, table: &'a Table<T>) -> Result<Call<'a>, CudaError> {
         let extents = table.extents;
         let (bytes, rounded) =
             (table.storage.bytes(), if table.storage == Storage::F32 { 0 } else { extents.parameters });
@@ -118,28 +153,29 @@ impl Arenas {
             ("settings", self.settings.length(), 1),
         ];
         match parts.into_iter().find(|(_, length, needed)| length < needed) {
-            Some((what, length, needed)) => Err(CudaError::Short { kernel, what, length, needed }),
+            Some((what, length, needed)) => Err(CudaError::Short { kernel: kernel.name, what, length, needed }),
             None => Ok(Call {
                 device: self.device(),
                 kernel,
                 storage: Some(table.storage),
                 blocks: table.blocks(),
                 threads: THREADS,
+                table: Some([table.items.memory(), table.tasks.memory()]),
             }),
         }
     }
 
-    fn product<T>(&self, kernel: &'static str, table: &Table<T>) -> Result<Call<'_>, CudaError> {
+    fn product<'a, T>(&'a self, kernel: Kernel, table: &'a Table<T>) -> Result<Call<'a>, CudaError> {
         Ok(Call { threads: PRODUCT_THREADS, ..self.call(kernel, table)? })
     }
 
     /// For the classifier's products, which are f32 in every storage.
-    fn full<T>(&self, kernel: &'static str, table: &Table<T>) -> Result<Call<'_>, CudaError> {
+    fn full<'a, T>(&'a self, kernel: Kernel, table: &'a Table<T>) -> Result<Call<'a>, CudaError> {
         Ok(Call { storage: Some(Storage::F32), ..self.product(kernel, table)? })
     }
 
     /// For kernels that know no storage.
-    fn plain<T>(&self, kernel: &'static str, table: &Table<T>) -> Result<Call<'_>, CudaError> {
+    fn plain<'a, T>(&'a self, kernel: Kernel, table: &'a Table<T>) -> Result<Call<'a>, CudaError> {
         Ok(Call { storage: None, ..self.call(kernel, table)? })
     }
 
@@ -148,12 +184,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn windows(&self, table: &Table<WindowsTask>) -> Result<(), CudaError> {
-        self.call("windows", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.values.memory()),
-        ])
+        self.call(Kernel::WINDOWS, table)?.run(&[Memory(self.floats.memory()), Memory(self.values.memory())])
     }
 
     /// Weighted sums of values.
@@ -161,9 +192,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn gather(&self, table: &Table<GatherTask>) -> Result<(), CudaError> {
-        self.call("gather", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::GATHER, table)?.run(&[
             Memory(table.lists.edges.memory()),
             Memory(self.floats.memory()),
             Memory(self.values.memory()),
@@ -175,9 +204,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn gather_sums(&self, table: &Table<SumsTask>) -> Result<(), CudaError> {
-        self.call("gather_sums", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::GATHER_SUMS, table)?.run(&[
             Memory(table.lists.edges.memory()),
             Memory(self.floats.memory()),
             Memory(self.values.memory()),
@@ -189,9 +216,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn depthwise(&self, table: &Table<DepthwiseTask>) -> Result<(), CudaError> {
-        self.call("depthwise", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::DEPTHWISE, table)?.run(&[
             Memory(table.lists.edges.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
@@ -204,9 +229,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn depthwise_backward(&self, table: &Table<DepthwiseBackward>) -> Result<(), CudaError> {
-        self.call("depthwise_backward", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::DEPTHWISE_BACKWARD, table)?.run(&[
             Memory(table.lists.edges.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
@@ -219,9 +242,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn pointwise(&self, table: &Table<Pointwise>) -> Result<(), CudaError> {
-        self.product("product", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.product(Kernel::PRODUCT, table)?.run(&[
             Memory(self.values.memory()),
             Memory(self.product_weights()),
             Memory(self.values.memory()),
@@ -234,9 +255,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn input_gradient(&self, table: &Table<InputGradient>) -> Result<(), CudaError> {
-        self.product("product_input", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.product(Kernel::PRODUCT_INPUT, table)?.run(&[
             Memory(self.values.memory()),
             Memory(self.product_weights()),
             Memory(self.values.memory()),
@@ -248,9 +267,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn weight_gradient(&self, table: &Table<WeightGradient>) -> Result<(), CudaError> {
-        self.product("product_weight", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.product(Kernel::PRODUCT_WEIGHT, table)?.run(&[
             Memory(self.values.memory()),
             Memory(self.values.memory()),
             Memory(self.floats.memory()),
@@ -262,9 +279,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn logits(&self, table: &Table<FullyConnected>) -> Result<(), CudaError> {
-        self.full("product", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.full(Kernel::PRODUCT, table)?.run(&[
             Memory(self.floats.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
@@ -277,9 +292,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn features_gradient(&self, table: &Table<FullyConnected>) -> Result<(), CudaError> {
-        self.full("product_input", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.full(Kernel::PRODUCT_INPUT, table)?.run(&[
             Memory(self.floats.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
@@ -291,9 +304,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn classifier_gradient(&self, table: &Table<FullyConnectedGradient>) -> Result<(), CudaError> {
-        self.full("product_weight", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.full(Kernel::PRODUCT_WEIGHT, table)?.run(&[
             Memory(self.floats.memory()),
             Memory(self.floats.memory()),
             Memory(self.floats.memory()),
@@ -305,9 +316,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn normalise(&self, table: &Table<NormTask>, training: bool) -> Result<(), CudaError> {
-        self.plain("normalise", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.plain(Kernel::NORMALISE, table)?.run(&[
             Memory(table.lists.readers.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
@@ -320,9 +329,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn output_gradient(&self, table: &Table<GradientTask>) -> Result<(), CudaError> {
-        self.plain("output_gradient", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.plain(Kernel::OUTPUT_GRADIENT, table)?.run(&[
             Memory(table.lists.consumers.memory()),
             Memory(self.parameters.memory()),
             Memory(self.gradients.memory()),
@@ -335,9 +342,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn pool(&self, table: &Table<Pool>, training: bool) -> Result<(), CudaError> {
-        self.call("pool", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::POOL, table)?.run(&[
             Memory(self.values.memory()),
             Memory(self.floats.memory()),
             U32(&u32::from(training)),
@@ -349,9 +354,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn loss(&self, table: &Table<Loss>) -> Result<(), CudaError> {
-        self.plain("loss", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.plain(Kernel::LOSS, table)?.run(&[
             Memory(self.parameters.memory()),
             Memory(self.labels.memory()),
             Memory(self.settings.memory()),
@@ -364,12 +367,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn bias_gradient(&self, table: &Table<BiasGradient>) -> Result<(), CudaError> {
-        self.plain("bias_gradient", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.gradients.memory()),
-        ])
+        self.plain(Kernel::BIAS_GRADIENT, table)?.run(&[Memory(self.floats.memory()), Memory(self.gradients.memory())])
     }
 
     /// Backward of [`pool`](Self::pool), up to the head's batch norm.
@@ -377,11 +375,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn unpool(&self, table: &Table<Unpool>) -> Result<(), CudaError> {
-        self.plain("unpool", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
-            Memory(self.floats.memory()),
-        ])
+        self.plain(Kernel::UNPOOL, table)?.run(&[Memory(self.floats.memory())])
     }
 
     /// Gradient of the head's raw output.
@@ -389,12 +383,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn head_gradient(&self, table: &Table<HeadGradient>) -> Result<(), CudaError> {
-        self.call("head_gradient", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.values.memory()),
-        ])
+        self.call(Kernel::HEAD_GRADIENT, table)?.run(&[Memory(self.floats.memory()), Memory(self.values.memory())])
     }
 
     /// SGD with momentum on all tensors.
@@ -402,9 +391,7 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn sgd(&self, table: &Table<TensorTask>) -> Result<(), CudaError> {
-        self.call("sgd", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::SGD, table)?.run(&[
             Memory(self.settings.memory()),
             Memory(self.floats.memory()),
             Memory(self.parameters.memory()),
@@ -419,13 +406,16 @@ impl Arenas {
     /// # Errors
     /// Short memory; the driver's.
     pub fn windows_augmented(&self, table: &Table<AugmentedWindows>, data: &DatasetMemory) -> Result<(), CudaError> {
-        let (kernel, needed) = ("windows_augmented", table.extents.chosen);
+        let (kernel, needed) = (Kernel::WINDOWS_AUGMENTED, table.extents.chosen);
         if data.chosen.length() < needed {
-            return Err(CudaError::Short { kernel, what: "chosen images", length: data.chosen.length(), needed });
+            return Err(CudaError::Short {
+                kernel: kernel.name,
+                what: "chosen images",
+                length: data.chosen.length(),
+                needed,
+            });
         }
-        self.call("windows_augmented", table)?.run(&[
-            Memory(table.items.memory()),
-            Memory(table.tasks.memory()),
+        self.call(Kernel::WINDOWS_AUGMENTED, table)?.run(&[
             Memory(data.pixels.memory()),
             Memory(data.chosen.memory()),
             Memory(data.table.memory()),
@@ -442,13 +432,18 @@ impl Arenas {
             return Ok(());
         }
         let floats = self.parameters.length();
-        let (kernel, storage) = ("round", Some(self.storage));
+        let (kernel, storage) = (Kernel::ROUND, Some(self.storage));
         let needed = floats * self.storage.bytes();
         if self.weights.length() < needed {
-            return Err(CudaError::Short { kernel, what: "weights", length: self.weights.length(), needed });
+            return Err(CudaError::Short {
+                kernel: kernel.name,
+                what: "weights",
+                length: self.weights.length(),
+                needed,
+            });
         }
         let blocks = floats.div_ceil(4 * THREADS);
-        Call { device: self.device(), kernel, storage, blocks, threads: THREADS }.run(&[
+        Call { device: self.device(), kernel, storage, blocks, threads: THREADS, table: None }.run(&[
             Memory(self.parameters.memory()),
             Memory(self.weights.memory()),
             U64(&(floats as u64)),

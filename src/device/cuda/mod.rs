@@ -6,7 +6,7 @@
 //! | records | `records/` | what the kernels read: one record for each task, checked against the arenas |
 //! | launches | `launch.rs` | one typed launch for each kernel |
 //! | program | `program/` | where everything of a batch of candidates lies, and which level it belongs to |
-//! | schedule | `schedule.rs` | the launches of a step: as many for one candidate as for many of equal depth |
+//! | schedule | `schedule/` | the launches of a step: as many for one candidate as for many of equal depth |
 //! | network | `network.rs` | loads weights, trains, evaluates |
 //!
 //! Values are NHWC with channels padded to a multiple of 8, in f32, f16 or bf16; everything else is f32. No kernel adds

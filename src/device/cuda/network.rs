@@ -11,7 +11,6 @@ use crate::device::cpu::{Batch, BatchResult};
 use crate::net::{Plan, Weights};
 use bytemuck::Zeroable;
 use cudarc::driver::CudaGraph;
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use std::sync::Arc;
 
 /// How networks are run.
@@ -41,12 +40,21 @@ pub struct Step<'a> {
 /// A gradient below 6e-8 is none in f16; the largest are far below 1.
 const F16_LOSS_SCALE: f32 = 1024.0;
 
-/// The launches of one batch size, captured when they ran for the first time.
+/// The launches of one batch size.
 struct Session {
     program: Program,
     schedule: Schedule,
-    training: Option<CudaGraph>,
-    evaluation: Option<CudaGraph>,
+    training: Replay,
+    evaluation: Replay,
+}
+
+/// How a pass is run: the first time kernel by kernel, because drivers load kernels when they are first launched, which
+/// they may not do within a capture; the second time it is captured; from then on replayed.
+#[derive(Default)]
+struct Replay {
+    /// Kernels of the pass; 0 before the first time.
+    launches: usize,
+    graph: Option<CudaGraph>,
 }
 
 /// Which launches.
@@ -204,6 +212,11 @@ impl Network {
         Ok(floats.chunks_exact(columns).flat_map(|row| row[..classes].iter().copied()).collect())
     }
 
+    /// Kernels that a training step of whole batches launches; 0 before the first.
+    pub fn launches_per_step(&self) -> usize {
+        self.sessions[0].training.launches
+    }
+
     fn unpack(&self, number: usize, arena: &Buffer<f32>) -> Result<Weights, CudaError> {
         let map = &self.sessions[0].program.candidates[number].parameters;
         Ok(map.unpack(&self.plans[number], &arena.read(map.start..map.end)?))
@@ -211,7 +224,7 @@ impl Network {
 
     fn add_session(&mut self, program: Program) -> Result<usize, CudaError> {
         let schedule = Schedule::new(&self.device, &program)?;
-        self.sessions.push(Session { program, schedule, training: None, evaluation: None });
+        self.sessions.push(Session { program, schedule, training: Replay::default(), evaluation: Replay::default() });
         Ok(self.sessions.len() - 1)
     }
 
@@ -280,25 +293,24 @@ impl Network {
         self.results(session)
     }
 
-    /// Replays the pass, which the first time is captured.
+    /// Launches a pass; see [`Replay`].
     fn launch(&mut self, session: usize, pass: Pass) -> Result<(), CudaError> {
         let Session { schedule, training, evaluation, .. } = &mut self.sessions[session];
-        let captured = if pass == Pass::Training { training } else { evaluation };
-        if captured.is_none() {
-            let stream = self.device.stream();
-            let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
-            stream.begin_capture(mode).map_err(CudaError::during("capturing a step"))?;
-            let launched = match pass {
-                Pass::Training => schedule.train(&self.arenas),
-                Pass::Evaluation => schedule.evaluate(&self.arenas),
-            };
-            // The capture ends in any case: an open one would swallow all that follows.
-            let flags = CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-            let graph = stream.end_capture(flags).map_err(CudaError::during("capturing a step"));
-            launched?;
-            *captured = graph?;
+        let replay = if pass == Pass::Training { training } else { evaluation };
+        let launch = || match pass {
+            Pass::Training => schedule.train(&self.arenas),
+            Pass::Evaluation => schedule.evaluate(&self.arenas),
+        };
+        if replay.launches == 0 {
+            let before = self.device.launches();
+            launch()?;
+            replay.launches = self.device.launches() - before;
+            return Ok(());
         }
-        captured.as_ref().map_or(Ok(()), CudaGraph::launch).map_err(CudaError::during("running a step"))
+        if replay.graph.is_none() {
+            replay.graph = self.device.capture(launch)?;
+        }
+        replay.graph.as_ref().map_or(Ok(()), CudaGraph::launch).map_err(CudaError::during("running a step"))
     }
 
     fn results(&self, session: usize) -> Result<Vec<BatchResult>, CudaError> {

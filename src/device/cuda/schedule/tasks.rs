@@ -1,226 +1,32 @@
-//! The launches of a step. Operations of one level of all candidates are one launch for each kernel, so their number
-//! depends on the depth of the networks and not on how many there are.
+//! From places to records.
 
-use super::device::Device;
-use super::error::CudaError;
-use super::launch::Arenas;
-use super::program::{Candidate, IMAGES_A_GROUP, OpPlaces, Program};
-use super::records::{
-    BiasGradient, ClassifierTask, Consumer, DepthwiseBackward, DepthwiseTask, Edge, FullyConnected,
-    FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Lists, Loss, MOMENT_ROWS, NONE,
-    NormTask, Pointwise, Pool, ProductTask, Reader, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient,
-    WindowsTask, rows_per_tile,
+use super::super::program::{Candidate, IMAGES_A_GROUP, Program};
+use super::super::records::{
+    ClassifierTask, Consumer, DepthwiseBackward, DepthwiseTask, Edge, GatherTask, GradientTask, HeadGradient,
+    InputGradient, Lists, MOMENT_ROWS, NONE, NormTask, Pointwise, ProductTask, Reader, SumsTask, TensorTask,
+    WeightGradient, WindowsTask, rows_per_tile,
 };
-use crate::net::OpKind;
-use std::sync::Arc;
+use super::products::{forward, input_gradient, weight_gradient};
+use crate::net::{BatchNorm, OpKind, ParameterId};
 
 /// Tasks of one level.
 #[derive(Default)]
-struct LevelTasks {
-    gather: Vec<GatherTask>,
-    depthwise: Vec<DepthwiseTask>,
-    pointwise: Vec<Pointwise>,
-    normalise: Vec<NormTask>,
-    output_gradient: Vec<GradientTask>,
-    form_gradient: Vec<GatherTask>,
-    head_gradient: Vec<HeadGradient>,
-    weight_gradient: Vec<WeightGradient>,
-    input_gradient: Vec<InputGradient>,
-    depthwise_backward: Vec<DepthwiseBackward>,
-    gather_sums: Vec<SumsTask>,
-}
-
-/// Tables of one level, in the order of their launches.
-struct Level {
-    gather: Table<GatherTask>,
-    depthwise: Table<DepthwiseTask>,
-    pointwise: Table<Pointwise>,
-    normalise: Table<NormTask>,
-    output_gradient: Table<GradientTask>,
-    form_gradient: Table<GatherTask>,
-    head_gradient: Table<HeadGradient>,
-    weight_gradient: Table<WeightGradient>,
-    input_gradient: Table<InputGradient>,
-    depthwise_backward: Table<DepthwiseBackward>,
-    gather_sums: Table<SumsTask>,
-}
-
-/// Tables of the classifiers.
-struct Classifiers {
-    pool: Table<Pool>,
-    logits: Table<FullyConnected>,
-    loss: Table<Loss>,
-    bias_gradient: Table<BiasGradient>,
-    features_gradient: Table<FullyConnected>,
-    weight_gradient: Table<FullyConnectedGradient>,
-    unpool: Table<Unpool>,
-}
-
-/// All tables for batches of one size.
-pub(super) struct Schedule {
-    windows: Table<WindowsTask>,
-    levels: Vec<Level>,
-    /// Moments are not wanted: the same products without them.
-    evaluated: Vec<Table<Pointwise>>,
-    running_norms: Table<NormTask>,
-    classifiers: Classifiers,
-    optimiser: Table<TensorTask>,
-}
-
-impl Schedule {
-    /// Makes the tables of a program.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub(super) fn new(device: &Arc<Device>, program: &Program) -> Result<Self, CudaError> {
-        let mut builder = Builder { program, lists: empty_lists(program) };
-        let levels: Vec<LevelTasks> = program.levels.iter().map(|level| builder.level(level)).collect();
-        let classifiers: Vec<ClassifierTask> = (0..program.candidates.len()).map(|c| builder.classifier(c)).collect();
-        let windows: Vec<WindowsTask> = (0..program.candidates.len()).map(|c| builder.windows(c)).collect();
-        let optimiser: Vec<TensorTask> = program.candidates.iter().flat_map(tensors).collect();
-        let tables = Tables::new(device, builder.lists)?;
-        let norms: Vec<NormTask> = levels.iter().flat_map(|level| level.normalise.iter().copied()).collect();
-        let unsummed = |task: &Pointwise| Pointwise(ProductTask { moments: NONE, ..task.0 });
-        let evaluated =
-            levels.iter().map(|level| tables.table(&level.pointwise.iter().map(unsummed).collect::<Vec<_>>()));
-        Ok(Schedule {
-            windows: tables.table(&windows)?,
-            evaluated: evaluated.collect::<Result<_, _>>()?,
-            levels: levels.iter().map(|level| Level::new(&tables, level)).collect::<Result<_, _>>()?,
-            running_norms: tables.table(&norms)?,
-            classifiers: Classifiers::new(&tables, &classifiers, program)?,
-            optimiser: tables.table(&optimiser)?,
-        })
-    }
-
-    /// Launches a training step.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub(super) fn train(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.windows(&self.windows)?;
-        for level in &self.levels {
-            arenas.gather(&level.gather)?;
-            arenas.depthwise(&level.depthwise)?;
-            arenas.pointwise(&level.pointwise)?;
-            arenas.normalise(&level.normalise, true)?;
-        }
-        self.classify(arenas, true)?;
-        self.classifiers.backward(arenas)?;
-        self.levels.iter().rev().try_for_each(|level| level.backward(arenas))?;
-        arenas.sgd(&self.optimiser)
-    }
-
-    /// Launches an evaluation with running statistics.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub(super) fn evaluate(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.windows(&self.windows)?;
-        arenas.normalise(&self.running_norms, false)?;
-        for (level, pointwise) in self.levels.iter().zip(&self.evaluated) {
-            arenas.gather(&level.gather)?;
-            arenas.depthwise(&level.depthwise)?;
-            arenas.pointwise(pointwise)?;
-        }
-        self.classify(arenas, false)
-    }
-
-    fn classify(&self, arenas: &Arenas, training: bool) -> Result<(), CudaError> {
-        arenas.pool(&self.classifiers.pool, training)?;
-        arenas.logits(&self.classifiers.logits)?;
-        arenas.loss(&self.classifiers.loss)
-    }
-}
-
-impl Level {
-    fn new(tables: &Tables, tasks: &LevelTasks) -> Result<Self, CudaError> {
-        Ok(Level {
-            gather: tables.table(&tasks.gather)?,
-            depthwise: tables.table(&tasks.depthwise)?,
-            pointwise: tables.table(&tasks.pointwise)?,
-            normalise: tables.table(&tasks.normalise)?,
-            output_gradient: tables.table(&tasks.output_gradient)?,
-            form_gradient: tables.table(&tasks.form_gradient)?,
-            head_gradient: tables.table(&tasks.head_gradient)?,
-            weight_gradient: tables.table(&tasks.weight_gradient)?,
-            input_gradient: tables.table(&tasks.input_gradient)?,
-            depthwise_backward: tables.table(&tasks.depthwise_backward)?,
-            gather_sums: tables.table(&tasks.gather_sums)?,
-        })
-    }
-
-    /// The order matters: the input gradients of heads lie where the weight gradients read.
-    fn backward(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.output_gradient(&self.output_gradient)?;
-        arenas.gather(&self.form_gradient)?;
-        arenas.head_gradient(&self.head_gradient)?;
-        arenas.weight_gradient(&self.weight_gradient)?;
-        arenas.input_gradient(&self.input_gradient)?;
-        arenas.depthwise_backward(&self.depthwise_backward)?;
-        arenas.gather_sums(&self.gather_sums)
-    }
-}
-
-impl Classifiers {
-    fn new(tables: &Tables, tasks: &[ClassifierTask], program: &Program) -> Result<Self, CudaError> {
-        let products = |which: fn(&Candidate, &ClassifierTask) -> ProductTask| -> Vec<ProductTask> {
-            program.candidates.iter().zip(tasks).map(|(candidate, task)| which(candidate, task)).collect()
-        };
-        let wrapped = |tasks: Vec<ProductTask>| tasks.into_iter().map(FullyConnected).collect::<Vec<_>>();
-        let gradients: Vec<_> = products(classifier_gradient).into_iter().map(FullyConnectedGradient).collect();
-        Ok(Classifiers {
-            pool: tables.table(&tasks.iter().copied().map(Pool).collect::<Vec<_>>())?,
-            logits: tables.table(&wrapped(products(logits)))?,
-            loss: tables.table(&tasks.iter().copied().map(Loss).collect::<Vec<_>>())?,
-            bias_gradient: tables.table(&tasks.iter().copied().map(BiasGradient).collect::<Vec<_>>())?,
-            features_gradient: tables.table(&wrapped(products(features_gradient)))?,
-            weight_gradient: tables.table(&gradients)?,
-            unpool: tables.table(&tasks.iter().copied().map(Unpool).collect::<Vec<_>>())?,
-        })
-    }
-
-    fn backward(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.bias_gradient(&self.bias_gradient)?;
-        arenas.features_gradient(&self.features_gradient)?;
-        arenas.classifier_gradient(&self.weight_gradient)?;
-        arenas.unpool(&self.unpool)
-    }
-}
-
-fn classifier_weight(candidate: &Candidate) -> u64 {
-    match candidate.plan.ops.last().map(|op| op.kind) {
-        Some(OpKind::Classifier { weight, .. }) => candidate.parameters.offset(weight),
-        _ => NONE,
-    }
-}
-
-fn logits(candidate: &Candidate, task: &ClassifierTask) -> ProductTask {
-    let (a, b, c) = (task.features, classifier_weight(candidate), task.logits);
-    ProductTask { a, b, c, moments: NONE, rows: task.images, columns: task.columns, depth: task.channels, split: 0 }
-}
-
-fn features_gradient(candidate: &Candidate, task: &ClassifierTask) -> ProductTask {
-    let (a, b, c) = (task.logits_gradient, classifier_weight(candidate), task.features_gradient);
-    ProductTask { a, b, c, moments: NONE, rows: task.images, columns: task.channels, depth: task.columns, split: 0 }
-}
-
-fn classifier_gradient(candidate: &Candidate, task: &ClassifierTask) -> ProductTask {
-    let split = candidate.ops.last().map_or(1, |places| places.split);
-    ProductTask {
-        a: task.logits_gradient,
-        b: task.features,
-        c: candidate.classifier.weight_gradients,
-        moments: NONE,
-        rows: task.columns,
-        columns: task.channels,
-        depth: task.images,
-        split,
-    }
+pub(super) struct LevelTasks {
+    pub gather: Vec<GatherTask>,
+    pub depthwise: Vec<DepthwiseTask>,
+    pub pointwise: Vec<Pointwise>,
+    pub normalise: Vec<NormTask>,
+    pub output_gradient: Vec<GradientTask>,
+    pub form_gradient: Vec<GatherTask>,
+    pub head_gradient: Vec<HeadGradient>,
+    pub weight_gradient: Vec<WeightGradient>,
+    pub input_gradient: Vec<InputGradient>,
+    pub depthwise_backward: Vec<DepthwiseBackward>,
+    pub gather_sums: Vec<SumsTask>,
 }
 
 /// The tensors of a candidate that the optimiser changes, with where their partial gradients lie.
-fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
+pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
     let mut partials = vec![(0, 0); candidate.plan.parameters.len()];
     for (op, places) in candidate.plan.ops.iter().zip(&candidate.ops) {
         match op.kind {
@@ -248,19 +54,22 @@ fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
         .collect()
 }
 
-fn empty_lists(program: &Program) -> Lists {
-    let (edges, readers, consumers) = (Vec::new(), Vec::new(), Vec::new());
-    Lists { extents: program.extents, storage: program.storage, edges, readers, consumers }
-}
-
 /// Makes records out of places.
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     program: &'a Program,
-    lists: Lists,
+    /// What the tasks made so far name parts of.
+    pub lists: Lists,
 }
 
-impl Builder<'_> {
-    fn level(&mut self, members: &[(usize, usize)]) -> LevelTasks {
+impl<'a> Builder<'a> {
+    pub(super) fn new(program: &'a Program) -> Self {
+        let (edges, readers, consumers) = (Vec::new(), Vec::new(), Vec::new());
+        let lists = Lists { extents: program.extents, storage: program.storage, edges, readers, consumers };
+        Builder { program, lists }
+    }
+
+    /// The tasks of all operations of a level.
+    pub(super) fn level(&mut self, members: &[(usize, usize)]) -> LevelTasks {
         let mut tasks = LevelTasks::default();
         for &(candidate, number) in members {
             self.operation(&mut tasks, candidate, number);
@@ -382,7 +191,7 @@ impl Builder<'_> {
             Reader { coefficients, logit: logit.unwrap_or(NONE), weight, reserved: 0 }
         }));
         let parameters = candidate.plan.values[candidate.plan.ops[op].output.0].norm;
-        let offset = |which: fn(crate::net::BatchNorm) -> crate::net::ParameterId| {
+        let offset = |which: fn(BatchNorm) -> ParameterId| {
             parameters.map_or(NONE, |norm| candidate.parameters.offset(which(norm)))
         };
         NormTask {
@@ -434,7 +243,8 @@ impl Builder<'_> {
         }
     }
 
-    fn classifier(&self, number: usize) -> ClassifierTask {
+    /// The classifier of a candidate.
+    pub(super) fn classifier(&self, number: usize) -> ClassifierTask {
         let program = self.program;
         let candidate = &program.candidates[number];
         let last = candidate.plan.ops.len() - 1;
@@ -472,7 +282,8 @@ impl Builder<'_> {
         }
     }
 
-    fn windows(&self, number: usize) -> WindowsTask {
+    /// The stem's windows of a candidate.
+    pub(super) fn windows(&self, number: usize) -> WindowsTask {
         let program = self.program;
         let candidate = &program.candidates[number];
         let image = candidate.plan.image;
@@ -493,44 +304,5 @@ impl Builder<'_> {
             stride: stride as u32,
             depth: places.in_channels,
         })
-    }
-}
-
-fn forward(places: &OpPlaces, weight: u64) -> ProductTask {
-    ProductTask {
-        a: places.middle,
-        b: weight,
-        c: places.value,
-        moments: places.moments,
-        rows: places.rows,
-        columns: places.channels,
-        depth: places.in_channels,
-        split: 0,
-    }
-}
-
-fn input_gradient(places: &OpPlaces, weight: u64) -> ProductTask {
-    ProductTask {
-        a: places.output_gradient,
-        b: weight,
-        c: places.gradient,
-        moments: NONE,
-        rows: places.rows,
-        columns: places.in_channels,
-        depth: places.channels,
-        split: 0,
-    }
-}
-
-fn weight_gradient(places: &OpPlaces) -> ProductTask {
-    ProductTask {
-        a: places.output_gradient,
-        b: places.middle,
-        c: places.weight_gradients,
-        moments: NONE,
-        rows: places.channels,
-        columns: places.in_channels,
-        depth: places.rows,
-        split: places.split,
     }
 }
