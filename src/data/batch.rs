@@ -34,13 +34,13 @@ pub struct BatchRequest<'a> {
 
 /// Where the pixels of a batch's image come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct View {
+pub struct View {
     /// Row of the padded image that becomes row 0, 0..=2 * PADDING.
-    top: usize,
+    pub top: usize,
     /// Column of the padded image that becomes column 0 (before the flip), 0..=2 * PADDING.
-    left: usize,
+    pub left: usize,
     /// Whether the crop is mirrored.
-    flip: bool,
+    pub flip: bool,
 }
 
 /// The image as it is.
@@ -86,12 +86,22 @@ impl Dataset {
         let size = shape.channels * shape.height * shape.width;
         assert_eq!(images.len(), request.indices.len() * size, "pixels of the batch");
         assert_eq!(labels.len(), request.indices.len(), "labels of the batch");
-        let mut stream = request.augment.map(Augment::stream);
-        for ((&index, image), label) in request.indices.iter().zip(images.chunks_exact_mut(size)).zip(labels) {
-            let view = stream.as_mut().map_or(UNCHANGED, |stream| View::random(stream, index, self.flip()));
+        let views = self.views(request);
+        for (((&index, view), image), label) in
+            request.indices.iter().zip(views).zip(images.chunks_exact_mut(size)).zip(labels)
+        {
             view.copy(shape, self.normalised(), self.image(index), image);
             *label = self.labels()[index as usize];
         }
+    }
+
+    /// How a batch's images are cropped and mirrored, one after the other.
+    pub fn views(&self, request: BatchRequest) -> impl Iterator<Item = View> {
+        let mut stream = request.augment.map(Augment::stream);
+        let may_flip = self.flip();
+        let view =
+            move |&index: &u32| stream.as_mut().map_or(UNCHANGED, |stream| View::random(stream, index, may_flip));
+        request.indices.iter().map(view)
     }
 }
 

@@ -7,7 +7,7 @@ mod idx;
 mod split;
 mod synthetic;
 
-pub use batch::{Augment, BatchRequest, PADDING};
+pub use batch::{Augment, BatchRequest, PADDING, View};
 pub use dataset::Dataset;
 pub use idx::IdxError;
 pub use split::{Splits, epoch_order};

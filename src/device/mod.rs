@@ -1,4 +1,5 @@
 //! Devices run plans. All `unsafe` of the project lives below this module.
 
 pub mod cpu;
+pub mod cuda;
 pub mod reference;

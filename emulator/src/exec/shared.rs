@@ -1,0 +1,433 @@
+//! Shared memory with a shadow that knows, for each byte, who wrote and read it and when.
+//!
+//! Time is a clock that only synchronisation moves: two accesses of different threads are ordered when a barrier of the block, or a
+//! `__syncwarp` of the warp both belong to, lies between them; otherwise one of them being a write is a race. Blocks that run one after the
+//! other on the same memory keep the clock running, so that the shadow of the one before is simply out of date.
+
+use super::{
+    fault::{Fault, Step},
+    rows::{LongRow, lanes},
+};
+use crate::{
+    memory::{Words, bytes_of, copy_small, put_bytes},
+    program::LANES,
+};
+
+/// The thread of an access within its block.
+#[derive(Debug, Clone, Copy)]
+pub struct Who {
+    pub warp: usize,
+    pub lane: usize,
+}
+
+impl Who {
+    fn thread(self) -> u16 {
+        (self.warp * 32 + self.lane) as u16
+    }
+}
+
+/// The writer's mark on bytes that an asynchronous copy will fill.
+const PENDING: u16 = 0x8000;
+/// The writer's mark on bytes last changed by an atomic.
+const ATOMIC: u16 = 0x4000;
+/// Several lanes of the warp in the low bits read the byte.
+const WARP_READERS: u16 = 0x8000;
+/// Threads of several warps read the byte.
+const MANY_READERS: u16 = 0xFFFF;
+const THREAD: u16 = 0x3FFF;
+/// What the destination of an asynchronous copy holds until the copy is waited for.
+const POISON: u8 = 0xFF;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Shadow {
+    written_at: u32,
+    read_at: u32,
+    writer: u16,
+    reader: u16,
+}
+
+/// How a write came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Plain,
+    Atomic,
+    Pending,
+}
+
+/// The shared memory of the running block.
+pub struct SharedMemory {
+    bytes: Vec<u8>,
+    shadow: Vec<Shadow>,
+    clock: u32,
+    block_start: u32,
+    barrier: u32,
+    warp_barriers: Vec<u32>,
+    /// Refuse reads of bytes nobody wrote, and races.
+    pub check: bool,
+}
+
+impl SharedMemory {
+    pub fn new(bytes: usize, warps: usize, check: bool) -> Self {
+        Self {
+            bytes: vec![POISON; bytes],
+            shadow: vec![Shadow::default(); bytes],
+            clock: 0,
+            block_start: 0,
+            barrier: 0,
+            warp_barriers: vec![0; warps],
+            check,
+        }
+    }
+
+    /// Forgets the block before.
+    pub fn begin_block(&mut self) {
+        self.bytes.fill(POISON);
+        self.clock += 1;
+        self.block_start = self.clock;
+        self.barrier = self.clock;
+        self.warp_barriers.fill(self.clock);
+    }
+
+    /// A barrier of the block orders everything before it.
+    pub fn synchronise_block(&mut self) {
+        self.clock += 1;
+        self.barrier = self.clock;
+    }
+
+    /// `__syncwarp` orders what the warp's lanes did before it.
+    pub fn synchronise_warp(&mut self, warp: usize) {
+        self.clock += 1;
+        self.warp_barriers[warp] = self.clock;
+    }
+
+    fn place(&self, address: u64, length: usize, lane: usize) -> Step<usize> {
+        if address & (length as u64 - 1) != 0 {
+            let mut fault =
+                Fault::at_lane(lane, format!("shared address {address:#x} is not a multiple of {length} bytes"));
+            fault.kind = super::fault::FaultKind::MisalignedAddress;
+            return Err(fault);
+        }
+        match usize::try_from(address) {
+            Ok(at) if at + length <= self.bytes.len() => Ok(at),
+            _ => {
+                let text = format!(
+                    "{length} bytes at shared address {address} are out of bounds: the block has {}",
+                    self.bytes.len()
+                );
+                let mut fault = Fault::at_lane(lane, text);
+                fault.kind = super::fault::FaultKind::IllegalAddress;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Reads `length` (at most 16) bytes.
+    #[inline]
+    pub fn load(&mut self, who: Who, address: u64, length: usize) -> Step<[u8; 16]> {
+        let at = self.place(address, length, who.lane)?;
+        if self.check {
+            self.note_read(who, at, length)?;
+        }
+        let mut out = [0; 16];
+        copy_small(&mut out, &self.bytes[at..at + length]);
+        Ok(out)
+    }
+
+    /// Writes `length` (at most 16) bytes.
+    #[inline]
+    pub fn store(&mut self, who: Who, address: u64, length: usize, bytes: &[u8; 16]) -> Step {
+        let at = self.place(address, length, who.lane)?;
+        if self.check {
+            self.note_write(who, at, &bytes[..length], Mark::Plain)?;
+        }
+        copy_small(&mut self.bytes[at..at + length], &bytes[..length]);
+        Ok(())
+    }
+
+    /// Reads `length` (at most 16) bytes for each lane of `mask`.
+    pub fn load_lanes(&mut self, warp: usize, addresses: &LongRow, mask: u32, length: usize) -> Step<Words> {
+        let mut words = [[0; LANES]; 4];
+        for lane in lanes(mask) {
+            let at = self.place(addresses[lane], length, lane)?;
+            if self.check {
+                self.note_read(Who { warp, lane }, at, length)?;
+            }
+            put_bytes(&mut words, lane, &self.bytes[at..at + length]);
+        }
+        Ok(words)
+    }
+
+    /// Writes `length` (at most 16) bytes for each lane of `mask`.
+    pub fn store_lanes(&mut self, warp: usize, addresses: &LongRow, mask: u32, length: usize, words: &Words) -> Step {
+        for lane in lanes(mask) {
+            self.store(Who { warp, lane }, addresses[lane], length, &bytes_of(words, lane))?;
+        }
+        Ok(())
+    }
+
+    /// Reads, changes and writes back; atomics do not race with each other. Returns the old bytes.
+    pub fn update(
+        &mut self,
+        who: Who,
+        address: u64,
+        length: usize,
+        change: impl Fn([u8; 16]) -> [u8; 16],
+    ) -> Step<[u8; 16]> {
+        let at = self.place(address, length, who.lane)?;
+        let mut old = [0; 16];
+        copy_small(&mut old, &self.bytes[at..at + length]);
+        let new = change(old);
+        if self.check {
+            self.refuse_unwritten(who, at, length)?;
+            self.note_write(who, at, &new[..length], Mark::Atomic)?;
+        }
+        copy_small(&mut self.bytes[at..at + length], &new[..length]);
+        Ok(old)
+    }
+
+    /// Marks the destination of an asynchronous copy: reading it before the copy is waited for is a fault.
+    pub fn begin_copy(&mut self, who: Who, address: u64, length: usize) -> Step {
+        let at = self.place(address, length, who.lane)?;
+        if self.check {
+            self.note_write(who, at, &[POISON; 16][..length], Mark::Pending)?;
+        }
+        self.bytes[at..at + length].fill(POISON);
+        Ok(())
+    }
+
+    /// The copy has arrived, as a write of the thread that waited for it.
+    pub fn finish_copy(&mut self, who: Who, address: u64, bytes: &[u8]) -> Step {
+        let at = self.place(address, bytes.len(), who.lane)?;
+        let done = Shadow { written_at: self.clock, read_at: 0, writer: who.thread(), reader: who.thread() };
+        self.shadow[at..at + bytes.len()].fill(done);
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The time from which on accesses of `thread` are not ordered before the present of `who`.
+    #[inline]
+    fn horizon(&self, who: Who, thread: u16) -> u32 {
+        if usize::from(thread & THREAD) / 32 == who.warp {
+            self.barrier.max(self.warp_barriers[who.warp])
+        } else {
+            self.barrier
+        }
+    }
+
+    fn refuse_unwritten(&self, who: Who, at: usize, length: usize) -> Step {
+        for (offset, shadow) in self.shadow[at..at + length].iter().enumerate() {
+            if shadow.written_at < self.block_start {
+                return Err(Fault::at_lane(
+                    who.lane,
+                    format!("reads uninitialised shared memory at byte {}", at + offset),
+                ));
+            }
+            if shadow.writer & PENDING != 0 {
+                let text = format!(
+                    "reads shared memory at byte {} while a cp.async to it has not been waited for",
+                    at + offset
+                );
+                return Err(Fault::at_lane(who.lane, text));
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn note_read(&mut self, who: Who, at: usize, length: usize) -> Step {
+        let mut before = None;
+        for index in at..at + length {
+            let shadow = self.shadow[index];
+            if before == Some(shadow) {
+                self.shadow[index] = self.shadow[index - 1];
+                continue;
+            }
+            before = Some(shadow);
+            self.shadow[index] = self.read_byte(who, index, shadow)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read_byte(&self, who: Who, index: usize, mut shadow: Shadow) -> Step<Shadow> {
+        if shadow.written_at < self.block_start || shadow.writer & PENDING != 0 {
+            self.refuse_unwritten(who, index, 1)?;
+        }
+        let thread = who.thread();
+        if shadow.writer & THREAD != thread && shadow.written_at >= self.horizon(who, shadow.writer) {
+            return Err(race(who, index, "wrote", shadow.writer & THREAD));
+        }
+        shadow.reader = if shadow.reader == thread || shadow.read_at < self.barrier {
+            thread
+        } else {
+            self.joined_readers(who, shadow)
+        };
+        shadow.read_at = self.clock;
+        Ok(shadow)
+    }
+
+    /// The readers of a byte that was read since the last barrier and is now read by another thread.
+    fn joined_readers(&self, who: Who, shadow: Shadow) -> u16 {
+        let group = WARP_READERS | who.warp as u16;
+        if shadow.reader == MANY_READERS {
+            return MANY_READERS;
+        }
+        let same_warp =
+            shadow.reader == group || shadow.reader & WARP_READERS == 0 && usize::from(shadow.reader) / 32 == who.warp;
+        match same_warp {
+            true if shadow.read_at >= self.warp_barriers[who.warp] => group,
+            true => who.thread(),
+            false => MANY_READERS,
+        }
+    }
+
+    #[inline]
+    fn note_write(&mut self, who: Who, at: usize, bytes: &[u8], mark: Mark) -> Step {
+        let flag = match mark {
+            Mark::Plain => 0,
+            Mark::Atomic => ATOMIC,
+            Mark::Pending => PENDING,
+        };
+        let thread = who.thread();
+        let new = Shadow { written_at: self.clock, read_at: 0, writer: thread | flag, reader: thread };
+        let mut before = None;
+        for (offset, &byte) in bytes.iter().enumerate() {
+            let index = at + offset;
+            let shadow = self.shadow[index];
+            if before != Some(shadow) || self.bytes[index] != byte {
+                self.check_write(who, index, shadow, byte, mark)?;
+                before = Some(shadow);
+            }
+            self.shadow[index] = new;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_write(&self, who: Who, index: usize, shadow: Shadow, byte: u8, mark: Mark) -> Step {
+        let thread = who.thread();
+        let recent_write = shadow.written_at >= self.horizon(who, shadow.writer) && shadow.writer & THREAD != thread;
+        // Writing the value that is there already is harmless, and so are two atomics.
+        let harmless = self.bytes[index] == byte && mark == Mark::Plain && shadow.writer & PENDING == 0
+            || mark == Mark::Atomic && shadow.writer & ATOMIC != 0;
+        if recent_write && !harmless {
+            return Err(race(who, index, "wrote", shadow.writer & THREAD));
+        }
+        if shadow.read_at < self.barrier || shadow.reader == thread {
+            return Ok(());
+        }
+        let group = WARP_READERS | who.warp as u16;
+        let own_warp =
+            shadow.reader == group || shadow.reader & WARP_READERS == 0 && usize::from(shadow.reader) / 32 == who.warp;
+        if own_warp && shadow.read_at < self.warp_barriers[who.warp] {
+            return Ok(());
+        }
+        if shadow.reader & WARP_READERS == 0 {
+            return Err(race(who, index, "read", shadow.reader));
+        }
+        Err(Fault::at_lane(
+            who.lane,
+            format!("shared memory race at byte {index}: writes what other threads read, with no barrier between"),
+        ))
+    }
+}
+
+fn race(who: Who, index: usize, did: &str, thread: u16) -> Box<Fault> {
+    let text = format!("shared memory race at byte {index}: thread {thread} {did} it with no barrier between");
+    Fault::at_lane(who.lane, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SharedMemory, Who};
+
+    const A: Who = Who { warp: 0, lane: 0 };
+    const B: Who = Who { warp: 0, lane: 1 };
+    const C: Who = Who { warp: 1, lane: 0 };
+
+    fn memory() -> SharedMemory {
+        let mut memory = SharedMemory::new(64, 2, true);
+        memory.begin_block();
+        memory
+    }
+
+    #[test]
+    fn a_read_needs_a_barrier_after_the_write_of_another_thread() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[1; 16]).unwrap();
+        assert!(memory.load(A, 0, 4).is_ok());
+        let fault = memory.load(C, 0, 4).unwrap_err();
+        assert_eq!(fault.text, "shared memory race at byte 0: thread 0 wrote it with no barrier between");
+        memory.synchronise_block();
+        assert!(memory.load(C, 0, 4).is_ok());
+    }
+
+    #[test]
+    fn a_warp_barrier_orders_its_own_warp_only() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[1; 16]).unwrap();
+        assert!(memory.load(B, 0, 4).is_err());
+        memory.synchronise_warp(0);
+        assert!(memory.load(B, 0, 4).is_ok());
+        assert!(memory.load(C, 0, 4).is_err());
+    }
+
+    #[test]
+    fn a_write_needs_a_barrier_after_the_reads_of_others() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[1; 16]).unwrap();
+        memory.synchronise_block();
+        for who in [A, B, C] {
+            memory.load(who, 0, 4).unwrap();
+        }
+        assert!(memory.store(A, 0, 4, &[2; 16]).is_err());
+        memory.synchronise_block();
+        assert!(memory.store(A, 0, 4, &[2; 16]).is_ok());
+    }
+
+    #[test]
+    fn equal_writes_do_not_race_and_different_ones_do() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[1; 16]).unwrap();
+        assert!(memory.store(C, 0, 4, &[1; 16]).is_ok());
+        assert!(memory.store(A, 0, 4, &[2; 16]).is_err());
+    }
+
+    #[test]
+    fn neighbouring_halves_of_a_word_are_independent() {
+        let mut memory = memory();
+        memory.store(A, 0, 2, &[1; 16]).unwrap();
+        assert!(memory.store(C, 2, 2, &[2; 16]).is_ok());
+        memory.synchronise_block();
+        assert_eq!(memory.load(B, 0, 4).unwrap()[..4], [1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn what_a_block_leaves_is_uninitialised_for_the_next() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[1; 16]).unwrap();
+        memory.begin_block();
+        assert_eq!(memory.load(A, 0, 4).unwrap_err().text, "reads uninitialised shared memory at byte 0");
+    }
+
+    #[test]
+    fn a_copy_in_flight_cannot_be_read() {
+        let mut memory = memory();
+        memory.begin_copy(A, 16, 16).unwrap();
+        assert!(memory.load(A, 20, 4).unwrap_err().text.contains("has not been waited for"));
+        memory.finish_copy(A, 16, &[3; 16]).unwrap();
+        assert_eq!(memory.load(A, 20, 4).unwrap()[0], 3);
+        assert!(memory.load(C, 20, 4).is_err());
+    }
+
+    #[test]
+    fn atomics_race_with_plain_accesses_only() {
+        let mut memory = memory();
+        memory.store(A, 0, 4, &[0; 16]).unwrap();
+        memory.synchronise_block();
+        let add = |old: [u8; 16]| [old[0] + 1; 16];
+        memory.update(A, 0, 4, add).unwrap();
+        memory.update(C, 0, 4, add).unwrap();
+        assert!(memory.load(B, 0, 4).is_err());
+    }
+}

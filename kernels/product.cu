@@ -1,0 +1,289 @@
+// Matrix products: the pointwise 1x1 convolution, its two gradients, the stem (on windows), the classifier.
+//
+//   product            C (rows, columns) = A (rows, depth) * B (columns, depth)^T     forward; moments of C in the epilogue
+//   product_input      C (rows, columns) = A (rows, depth) * B (depth, columns)       gradient of A's rows
+//   product_weight     C (rows, columns) = A (depth, rows)^T * B (depth, columns)     gradient of the weight: f32, one partial
+//                                                                                     sum for each split of the depth
+//
+// Storage T with f32 accumulation. 16-bit storage multiplies on tensor cores (mma.sync m16n8k16), f32 with f32 FMAs.
+// All leading dimensions are the padded ones, multiples of 8.
+//
+// Bytes       (rows * depth + columns * depth + rows * columns) * sizeof(T); A is read once for each 64 columns
+// Flops       2 * rows * columns * depth
+// Floor       bytes, for the channel counts of RandWire (16 to 312): columns * depth / (columns + depth) flops a byte
+// Block       64 x 64 of C; the next strip of A and B is loaded to registers while the one in shared memory is multiplied
+// Moments     of the stored C, for each 64 rows: (sum, sum of squared deviations from the tile's own mean), which does
+//             not cancel; merged by normalise.cu
+#include "common.cuh"
+
+constexpr int BLOCK = 64;
+constexpr int PRODUCT_THREADS = 128;
+constexpr int STAGE_PITCH = BLOCK + 4;
+
+struct ProductTask {
+  uint64_t a;
+  uint64_t b;
+  uint64_t c;
+  uint64_t moments;  // (row tiles, 2, columns) or NONE
+  uint32_t rows;
+  uint32_t columns;
+  uint32_t depth;
+  uint32_t split;    // of the depth, a multiple of the strip; product_weight only
+};
+
+enum Form { FORWARD, INPUT, WEIGHT };
+
+// Depth of a strip: 64 bytes of f32, 64 of 16-bit storage.
+template <typename T> constexpr int STRIP = 64 / sizeof(T);
+
+// A strip of an operand: `OUTER` rows of `INNER` contiguous numbers. 16-bit strips lie in shared memory as in the arena
+// (ldmatrix transposes where need be); f32 strips always as (depth, block).
+template <typename T, bool DEPTH_INNER> struct Strip {
+  static constexpr int OUTER = DEPTH_INNER ? BLOCK : STRIP<T>;
+  static constexpr int INNER = DEPTH_INNER ? STRIP<T> : BLOCK;
+  static constexpr int PITCH = sizeof(T) == 4 ? STAGE_PITCH : INNER + 8;
+  static constexpr int SIZE = sizeof(T) == 4 ? STRIP<T> * PITCH : OUTER * PITCH;
+  static constexpr int N = 16 / sizeof(T);
+  static constexpr int VECTORS = OUTER * INNER / N / PRODUCT_THREADS;
+  uint4 vectors[VECTORS];
+
+  // `first` and `end` of the matrix's rows, `column` and `columns` of its contiguous numbers.
+  __device__ __forceinline__ void load(const T* matrix, uint32_t first, uint32_t end, uint32_t column, uint32_t columns,
+                                       uint32_t leading) {
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++) {
+      uint32_t number = threadIdx.x + i * PRODUCT_THREADS;
+      uint32_t row = first + number / (INNER / N), at = column + number % (INNER / N) * N;
+      vectors[i] = make_uint4(0, 0, 0, 0);
+      if (row < end && at < columns)
+        vectors[i] = *reinterpret_cast<const uint4*>(matrix + static_cast<uint64_t>(row) * leading + at);
+    }
+  }
+
+  __device__ __forceinline__ void put(T* shared) const {
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++) {
+      uint32_t number = threadIdx.x + i * PRODUCT_THREADS;
+      uint32_t row = number / (INNER / N), at = number % (INNER / N) * N;
+      if constexpr (sizeof(T) == 4 && DEPTH_INNER) {
+        shared[(at + 0) * PITCH + row] = __uint_as_float(vectors[i].x);
+        shared[(at + 1) * PITCH + row] = __uint_as_float(vectors[i].y);
+        shared[(at + 2) * PITCH + row] = __uint_as_float(vectors[i].z);
+        shared[(at + 3) * PITCH + row] = __uint_as_float(vectors[i].w);
+      } else {
+        *reinterpret_cast<uint4*>(shared + row * PITCH + at) = vectors[i];
+      }
+    }
+  }
+};
+
+// Multiplies strips in shared memory; the accumulators are one thread's part of the block.
+template <typename T, bool A_INNER, bool B_INNER> struct Multiplier;
+
+// f32: a thread has 8 rows and 4 columns.
+template <bool A_INNER, bool B_INNER> struct Multiplier<float, A_INNER, B_INNER> {
+  float sum[8][4] = {};
+
+  __device__ __forceinline__ void strip(const float* a, const float* b) {
+    uint32_t row = threadIdx.x / 16 * 8, column = threadIdx.x % 16 * 4;
+#pragma unroll
+    for (int k = 0; k < STRIP<float>; k++) {
+      float4 low = *reinterpret_cast<const float4*>(a + k * STAGE_PITCH + row);
+      float4 high = *reinterpret_cast<const float4*>(a + k * STAGE_PITCH + row + 4);
+      float4 right = *reinterpret_cast<const float4*>(b + k * STAGE_PITCH + column);
+      float left[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+      for (int i = 0; i < 8; i++) {
+        sum[i][0] = fmaf(left[i], right.x, sum[i][0]), sum[i][1] = fmaf(left[i], right.y, sum[i][1]);
+        sum[i][2] = fmaf(left[i], right.z, sum[i][2]), sum[i][3] = fmaf(left[i], right.w, sum[i][3]);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void stage(float* to) const {
+    uint32_t row = threadIdx.x / 16 * 8, column = threadIdx.x % 16 * 4;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+      *reinterpret_cast<float4*>(to + (row + i) * STAGE_PITCH + column) =
+          make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+  }
+};
+
+// Four 8x8 matrices of 16-bit numbers, one row address a lane.
+template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], const void* row) {
+  uint32_t address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  if constexpr (TRANSPOSED)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// d (16, 8) += a (16, 16) * b (16, 8).
+__device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __half) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __nv_bfloat16) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// 16-bit storage: a warp has 32 x 32, two fragments of 16 rows by four of 8 columns.
+template <typename T, bool A_INNER, bool B_INNER> struct Multiplier {
+  float sum[2][4][4] = {};
+
+  __device__ __forceinline__ void strip(const T* a, const T* b) {
+    constexpr int A_PITCH = Strip<T, A_INNER>::PITCH, B_PITCH = Strip<T, B_INNER>::PITCH;
+    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    uint32_t low = lane & 7, middle = (lane >> 3) & 1, high = lane >> 4;
+#pragma unroll
+    for (int k = 0; k < STRIP<T>; k += 16) {
+      uint32_t left[2][4], right[2][4];
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        uint32_t row = (warp / 2) * 32 + i * 16, column = (warp % 2) * 32 + i * 16;
+        if constexpr (A_INNER)
+          load_matrices<false>(left[i], a + (row + low + middle * 8) * A_PITCH + k + high * 8);
+        else
+          load_matrices<true>(left[i], a + (k + low + high * 8) * A_PITCH + row + middle * 8);
+        if constexpr (B_INNER)
+          load_matrices<false>(right[i], b + (column + low + high * 8) * B_PITCH + k + middle * 8);
+        else
+          load_matrices<true>(right[i], b + (k + low + middle * 8) * B_PITCH + column + high * 8);
+      }
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) multiply(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1], T());
+      }
+    }
+  }
+
+  __device__ __forceinline__ void stage(float* to) const {
+    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    uint32_t row = (warp / 2) * 32 + lane / 4, column = (warp % 2) * 32 + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        float* at = to + (row + i * 16) * STAGE_PITCH + column + j * 8;
+        *reinterpret_cast<float2*>(at) = make_float2(sum[i][j][0], sum[i][j][1]);
+        *reinterpret_cast<float2*>(at + 8 * STAGE_PITCH) = make_float2(sum[i][j][2], sum[i][j][3]);
+      }
+    }
+  }
+};
+
+// The moments of the block's columns, each by two threads that take 32 rows.
+template <typename T>
+__device__ __forceinline__ void write_moments(const float* stage, float (*halves)[BLOCK], float* to, uint32_t rows,
+                                              uint32_t columns, uint32_t first_column) {
+  uint32_t column = threadIdx.x % BLOCK, half = threadIdx.x / BLOCK;
+  uint32_t first = half * (BLOCK / 2), end = min(first + BLOCK / 2, rows);
+  float sum = 0.f;
+  for (uint32_t row = first; row < end; row++) sum += rounded(stage[row * STAGE_PITCH + column], T());
+  halves[half][column] = sum;
+  __syncthreads();
+  sum = halves[0][column] + halves[1][column];
+  float mean = sum / static_cast<float>(rows), deviations = 0.f;
+  __syncthreads();
+  for (uint32_t row = first; row < end; row++) {
+    float deviation = rounded(stage[row * STAGE_PITCH + column], T()) - mean;
+    deviations = fmaf(deviation, deviation, deviations);
+  }
+  halves[half][column] = deviations;
+  __syncthreads();
+  if (half == 0 && first_column + column < columns) {
+    to[first_column + column] = sum;
+    to[columns + first_column + column] = halves[0][column] + halves[1][column];
+  }
+}
+
+// Copies the block's valid part to C.
+template <typename C>
+__device__ __forceinline__ void write_block(const float* stage, C* c, const ProductTask& task, uint32_t row, uint32_t column) {
+  constexpr int N = Vector<C>::N;
+  for (uint32_t number = threadIdx.x; number < BLOCK * BLOCK / N; number += PRODUCT_THREADS) {
+    uint32_t y = number / (BLOCK / N), x = number % (BLOCK / N) * N;
+    if (row + y < task.rows && column + x < task.columns)
+      store(c + static_cast<uint64_t>(row + y) * task.columns + column + x, load_floats<C>(stage + y * STAGE_PITCH + x));
+  }
+}
+
+template <typename T, typename C, Form FORM>
+__device__ __forceinline__ void product(const Item* items, const ProductTask* tasks, const T* a_arena, const T* b_arena,
+                                        C* c_arena, float* floats) {
+  using A = Strip<T, FORM != WEIGHT>;
+  using B = Strip<T, FORM == FORWARD>;
+  constexpr int STRIPS = (A::SIZE + B::SIZE) * sizeof(T), STAGE = BLOCK * STAGE_PITCH * 4;
+  __shared__ __align__(16) unsigned char memory[STRIPS > STAGE ? STRIPS : STAGE];
+  __shared__ float halves[2][BLOCK];
+  T* shared_a = reinterpret_cast<T*>(memory);
+  T* shared_b = shared_a + A::SIZE;
+  float* stage = reinterpret_cast<float*>(memory);
+  Item item = items[blockIdx.x];
+  ProductTask task = tasks[item.task];
+  uint32_t column_tiles = ceil_div(task.columns, BLOCK), row_tiles = ceil_div(task.rows, BLOCK);
+  uint32_t column = item.tile % column_tiles * BLOCK, row_tile = item.tile / column_tiles % row_tiles, row = row_tile * BLOCK;
+  uint32_t split = item.tile / column_tiles / row_tiles;
+  uint32_t k = FORM == WEIGHT ? split * task.split : 0, end = FORM == WEIGHT ? min(task.depth, k + task.split) : task.depth;
+  const T* a = a_arena + task.a;
+  const T* b = b_arena + task.b;
+  A next_a;
+  B next_b;
+  auto load = [&](uint32_t k) {
+    if constexpr (FORM == WEIGHT)
+      next_a.load(a, k, end, row, task.rows, task.rows);
+    else
+      next_a.load(a, row, task.rows, k, end, task.depth);
+    if constexpr (FORM == FORWARD)
+      next_b.load(b, column, task.columns, k, end, task.depth);
+    else
+      next_b.load(b, k, end, column, task.columns, task.columns);
+  };
+  Multiplier<T, FORM != WEIGHT, FORM == FORWARD> block;
+  load(k);
+  while (k < end) {
+    next_a.put(shared_a);
+    next_b.put(shared_b);
+    __syncthreads();
+    k += STRIP<T>;
+    if (k < end) load(k);
+    block.strip(shared_a, shared_b);
+    __syncthreads();
+  }
+  block.stage(stage);
+  __syncthreads();
+  C* c = c_arena + task.c;
+  if constexpr (FORM == WEIGHT) c += static_cast<uint64_t>(split) * task.rows * task.columns;
+  write_block(stage, c, task, row, column);
+  if constexpr (FORM == FORWARD) {
+    if (task.moments != NONE)
+      write_moments<T>(stage, halves, floats + task.moments + static_cast<uint64_t>(row_tile) * 2 * task.columns,
+                       min(static_cast<uint32_t>(BLOCK), task.rows - row), task.columns, column);
+  }
+}
+
+#define DEFINE(T, NAME)                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 4) product_##NAME(                                         \
+      const Item* __restrict__ items, const ProductTask* __restrict__ tasks, const T* a, const T* __restrict__ b, T* c,    \
+      float* __restrict__ floats) {                                                                                        \
+    product<T, T, FORWARD>(items, tasks, a, b, c, floats);                                                                 \
+  }                                                                                                                        \
+  extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 4) product_input_##NAME(                                   \
+      const Item* __restrict__ items, const ProductTask* __restrict__ tasks, const T* a, const T* __restrict__ b, T* c) {  \
+    product<T, T, INPUT>(items, tasks, a, b, c, nullptr);                                                                  \
+  }                                                                                                                        \
+  extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 4) product_weight_##NAME(                                  \
+      const Item* __restrict__ items, const ProductTask* __restrict__ tasks, const T* a, const T* b, float* c) {           \
+    product<T, float, WEIGHT>(items, tasks, a, b, c, nullptr);                                                             \
+  }
+FOR_EACH_STORAGE(DEFINE)

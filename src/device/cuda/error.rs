@@ -1,0 +1,92 @@
+//! What can go wrong with a CUDA device.
+
+use super::records::BadTask;
+use cudarc::driver::{DriverError, sys};
+use thiserror::Error;
+
+/// Why something could not be done on a CUDA device.
+#[derive(Debug, Error)]
+pub enum CudaError {
+    /// No kernels in this binary.
+    #[error("this binary has no CUDA kernels: nvcc was not found when it was built")]
+    NoKernels,
+    /// No driver on this machine.
+    #[error("no NVIDIA driver on this machine: libcuda could not be loaded")]
+    NoDriver,
+    /// No device, or none of that number.
+    #[error("no CUDA device {ordinal}: the driver reports {count}")]
+    NoDevice {
+        /// The number asked for.
+        ordinal: usize,
+        /// Devices there are.
+        count: usize,
+    },
+    /// The driver refuses the kernels' image.
+    #[error("the NVIDIA driver (CUDA {}.{}) does not take the kernels in {image}: it needs an update, or the device is older than compute capability 8.0", version / 1000, version % 1000 / 10)]
+    ImageRefused {
+        /// The file of kernels.
+        image: &'static str,
+        /// CUDA's version that the driver supports, 1000 * major + 10 * minor.
+        version: i32,
+    },
+    /// A kernel that the images do not have.
+    #[error("no kernel {0} in this binary")]
+    NoKernel(String),
+    /// Not enough memory on the device. Fewer candidates at a time may fit.
+    #[error("the CUDA device has not {bytes} bytes left")]
+    OutOfMemory {
+        /// What was asked for.
+        bytes: usize,
+    },
+    /// A plan with something that the kernels do not do.
+    #[error("a plan that the CUDA kernels do not run: {0}")]
+    Plan(String),
+    /// Networks of one batch that differ in what they must share.
+    #[error("a batch of networks with {what} {first} and {other}: they must be equal")]
+    Batch {
+        /// What differs.
+        what: &'static str,
+        /// That of the first network.
+        first: usize,
+        /// That of another.
+        other: usize,
+    },
+    /// A record that points outside the memory it is for.
+    #[error(transparent)]
+    Task(#[from] BadTask),
+    /// A launch with memory shorter than its records were made for.
+    #[error("{kernel}: {what} has {length} elements, {needed} needed")]
+    Short {
+        /// The kernel.
+        kernel: &'static str,
+        /// Which memory.
+        what: &'static str,
+        /// Its length.
+        length: usize,
+        /// What the records need.
+        needed: usize,
+    },
+    /// Anything else the driver reports.
+    #[error("CUDA: {what}: {source}")]
+    Driver {
+        /// What was being done.
+        what: &'static str,
+        /// The driver's answer.
+        source: DriverError,
+    },
+}
+
+impl CudaError {
+    /// For `map_err`: what was being done when the driver failed.
+    pub(super) fn during(what: &'static str) -> impl Fn(DriverError) -> CudaError {
+        move |source| CudaError::Driver { what, source }
+    }
+
+    /// For `map_err` of an allocation.
+    pub(super) fn allocating(bytes: usize) -> impl Fn(DriverError) -> CudaError {
+        move |source| match source.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfMemory { bytes },
+            _ => CudaError::Driver { what: "allocating memory", source },
+        }
+    }
+}

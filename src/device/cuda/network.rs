@@ -1,0 +1,326 @@
+//! A batch of networks on a CUDA device: loads weights, trains, evaluates.
+
+use super::device::{Buffer, Device};
+use super::error::CudaError;
+use super::launch::Arenas;
+use super::program::{Program, features};
+use super::records::{Settings, padded};
+use super::schedule::Schedule;
+use super::storage::Storage;
+use crate::device::cpu::{Batch, BatchResult};
+use crate::net::{Plan, Weights};
+use bytemuck::Zeroable;
+use cudarc::driver::CudaGraph;
+use std::sync::Arc;
+
+/// How networks are run.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkOptions {
+    /// Most images in a batch.
+    pub batch: usize,
+    /// Format of values and of the products' weights.
+    pub storage: Storage,
+}
+
+/// Settings of one training step of all networks.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// Momentum of SGD, without Nesterov.
+    pub momentum: f32,
+    /// L2 penalty, on every trained parameter.
+    pub weight_decay: f32,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f32,
+    /// For each network `(batch, features)`: what each feature before the classifier is multiplied with, 0 or 1 / (1 - p).
+    pub dropout: Option<&'a [&'a [f32]]>,
+}
+
+/// A gradient below 6e-8 is none in f16; the largest are far below 1.
+const F16_LOSS_SCALE: f32 = 1024.0;
+
+/// The launches of one batch size.
+struct Session {
+    program: Program,
+    schedule: Schedule,
+    training: Replay,
+    evaluation: Replay,
+}
+
+/// How a pass is run: the first time kernel by kernel, because drivers load kernels when they are first launched, which
+/// they may not do within a capture; the second time it is captured; from then on replayed.
+#[derive(Default)]
+struct Replay {
+    /// Kernels of the pass; 0 before the first time.
+    launches: usize,
+    graph: Option<CudaGraph>,
+}
+
+/// Which launches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Training,
+    Evaluation,
+}
+
+/// Networks that are trained together, each with its own images, and the memory for it.
+pub struct Network {
+    device: Arc<Device>,
+    plans: Vec<Plan>,
+    options: NetworkOptions,
+    arenas: Arenas,
+    /// For the whole batch first, then for smaller ones as they come.
+    sessions: Vec<Session>,
+}
+
+impl Network {
+    /// Bytes of device memory that [`new`](Self::new) would take for its arenas.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn bytes(plans: &[Plan], options: NetworkOptions) -> Result<usize, CudaError> {
+        Ok(Program::new(plans, options.batch, options.storage)?.bytes())
+    }
+
+    /// Networks with all parameters zero.
+    ///
+    /// # Errors
+    /// Plans that cannot be trained together; out of memory, which fewer plans may avoid.
+    ///
+    /// # Panics
+    /// If the batch is empty.
+    pub fn new(device: &Arc<Device>, plans: &[Plan], options: NetworkOptions) -> Result<Self, CudaError> {
+        assert!(options.batch > 0, "a batch has at least one image");
+        let program = Program::new(plans, options.batch, options.storage)?;
+        let extents = program.extents;
+        let bytes = options.storage.bytes();
+        let weights = if options.storage == Storage::F32 { 0 } else { extents.parameters * bytes };
+        let arenas = Arenas {
+            storage: options.storage,
+            values: Buffer::zeros(device, extents.values * bytes)?,
+            floats: Buffer::zeros(device, extents.floats)?,
+            parameters: Buffer::zeros(device, extents.parameters)?,
+            momentum: Buffer::zeros(device, extents.parameters)?,
+            gradients: Buffer::zeros(device, extents.parameters)?,
+            weights: Buffer::zeros(device, weights)?,
+            labels: Buffer::zeros(device, extents.labels)?,
+            settings: Buffer::zeros(device, 1)?,
+        };
+        let mut network =
+            Network { device: device.clone(), plans: plans.to_vec(), options, arenas, sessions: Vec::new() };
+        network.add_session(program)?;
+        Ok(network)
+    }
+
+    /// The plans it runs.
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Features before the classifier.
+    pub fn features(&self) -> usize {
+        self.plans.first().map_or(0, features)
+    }
+
+    /// Takes over one network's weights and forgets its optimiser's state.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network, or the weights do not fit its plan.
+    pub fn load(&mut self, number: usize, weights: &Weights) -> Result<(), CudaError> {
+        let plan = &self.plans[number];
+        assert!(weights.fits(plan), "weights of another network");
+        let map = &self.sessions[0].program.candidates[number].parameters;
+        let packed = map.pack(plan, weights);
+        self.arenas.parameters.write(map.start, &packed)?;
+        self.arenas.momentum.write(map.start, &vec![0.0; packed.len()])?;
+        self.arenas.round()
+    }
+
+    /// One network's weights as they are now.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network.
+    pub fn weights(&self, number: usize) -> Result<Weights, CudaError> {
+        self.unpack(number, &self.arenas.parameters)
+    }
+
+    /// The gradients of one network's last training step; those of running statistics mean nothing.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network.
+    pub fn gradients(&self, number: usize) -> Result<Weights, CudaError> {
+        self.unpack(number, &self.arenas.gradients)
+    }
+
+    /// One step of SGD of every network on its batch; all batches have as many images.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is not one batch a network, or a batch's parts do not fit together.
+    pub fn train(&mut self, batches: &[Batch], step: Step) -> Result<Vec<BatchResult>, CudaError> {
+        let session = self.session(batches)?;
+        self.write_masks(session, step.dropout)?;
+        self.write_settings(Settings {
+            learning_rate: step.learning_rate,
+            momentum: step.momentum,
+            weight_decay: step.weight_decay,
+            label_smoothing: step.label_smoothing,
+            ..Settings::zeroed()
+        })?;
+        self.run(session, batches, Pass::Training)
+    }
+
+    /// Loss and accuracy of every network on its batch with running statistics, without dropout.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    ///
+    /// # Panics
+    /// As [`train`](Self::train).
+    pub fn evaluate(&mut self, batches: &[Batch], label_smoothing: f32) -> Result<Vec<BatchResult>, CudaError> {
+        let session = self.session(batches)?;
+        self.write_settings(Settings { label_smoothing, ..Settings::zeroed() })?;
+        self.run(session, batches, Pass::Evaluation)
+    }
+
+    /// One network's logits of the last batch, `(images, classes)`.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network, or the last batch had not so many images.
+    pub fn logits(&self, number: usize, images: usize) -> Result<Vec<f32>, CudaError> {
+        let session = self.sessions.iter().find(|session| session.program.images == images);
+        let classifier = session.expect("a batch of so many images").program.candidates[number].classifier;
+        let columns = classifier.columns as usize;
+        let start = classifier.logits as usize;
+        let floats = self.arenas.floats.read(start..start + images * columns)?;
+        let classes = self.plans[number].classes;
+        Ok(floats.chunks_exact(columns).flat_map(|row| row[..classes].iter().copied()).collect())
+    }
+
+    /// Kernels that a training step of whole batches launches; 0 before the first.
+    pub fn launches_per_step(&self) -> usize {
+        self.sessions[0].training.launches
+    }
+
+    fn unpack(&self, number: usize, arena: &Buffer<f32>) -> Result<Weights, CudaError> {
+        let map = &self.sessions[0].program.candidates[number].parameters;
+        Ok(map.unpack(&self.plans[number], &arena.read(map.start..map.end)?))
+    }
+
+    fn add_session(&mut self, program: Program) -> Result<usize, CudaError> {
+        let schedule = Schedule::new(&self.device, &program)?;
+        self.sessions.push(Session { program, schedule, training: Replay::default(), evaluation: Replay::default() });
+        Ok(self.sessions.len() - 1)
+    }
+
+    /// The session for batches of this size.
+    fn session(&mut self, batches: &[Batch]) -> Result<usize, CudaError> {
+        assert_eq!(batches.len(), self.plans.len(), "one batch a network");
+        let images = batches[0].labels.len();
+        assert!(
+            (1..=self.options.batch).contains(&images),
+            "{images} images in a batch of at most {}",
+            self.options.batch
+        );
+        for batch in batches {
+            let image = self.plans[0].image;
+            assert_eq!(batch.labels.len(), images, "images of a batch");
+            let pixels = images * image.height * image.width * image.channels;
+            assert_eq!(batch.pixels.len(), pixels, "pixels of {images} images");
+            assert!(
+                batch.labels.iter().all(|&label| usize::from(label) < self.plans[0].classes),
+                "a label out of range"
+            );
+        }
+        match self.sessions.iter().position(|session| session.program.images == images) {
+            Some(found) => Ok(found),
+            None => self.add_session(Program::new(&self.plans, images, self.options.storage)?),
+        }
+    }
+
+    fn write_settings(&mut self, settings: Settings) -> Result<(), CudaError> {
+        let loss_scale = if self.options.storage == Storage::F16 { F16_LOSS_SCALE } else { 1.0 };
+        self.arenas.settings.write(0, &[Settings { loss_scale, ..settings }])
+    }
+
+    fn write_masks(&mut self, session: usize, dropout: Option<&[&[f32]]>) -> Result<(), CudaError> {
+        let Program { masks, mask_floats, images, .. } = self.sessions[session].program;
+        let (features, networks) = (self.features(), self.plans.len());
+        let mut all = vec![1.0; networks * mask_floats];
+        if let Some(factors) = dropout {
+            assert_eq!(factors.len(), networks, "dropout factors of every network");
+            for (mask, factors) in all.chunks_exact_mut(mask_floats).zip(factors) {
+                assert_eq!(factors.len(), images * features, "one dropout factor a feature");
+                for (to, from) in mask.chunks_exact_mut(padded(features)).zip(factors.chunks_exact(features)) {
+                    to[..features].copy_from_slice(from);
+                }
+            }
+        }
+        self.arenas.floats.write(masks, &all)
+    }
+
+    fn write_batches(&mut self, session: usize, batches: &[Batch]) -> Result<(), CudaError> {
+        let Program { pixels, image_floats, result_floats, .. } = self.sessions[session].program;
+        let mut images = vec![0.0; batches.len() * image_floats];
+        let mut labels = vec![0; batches.len() * result_floats];
+        for (number, batch) in batches.iter().enumerate() {
+            images[number * image_floats..][..batch.pixels.len()].copy_from_slice(batch.pixels);
+            let to = &mut labels[number * result_floats..];
+            to.iter_mut().zip(batch.labels).for_each(|(to, &label)| *to = label.into());
+        }
+        self.arenas.floats.write(pixels, &images)?;
+        self.arenas.labels.write(0, &labels)
+    }
+
+    fn run(&mut self, session: usize, batches: &[Batch], pass: Pass) -> Result<Vec<BatchResult>, CudaError> {
+        self.write_batches(session, batches)?;
+        self.launch(session, pass)?;
+        self.results(session)
+    }
+
+    /// Launches a pass; see [`Replay`].
+    fn launch(&mut self, session: usize, pass: Pass) -> Result<(), CudaError> {
+        let Session { schedule, training, evaluation, .. } = &mut self.sessions[session];
+        let replay = if pass == Pass::Training { training } else { evaluation };
+        let launch = || match pass {
+            Pass::Training => schedule.train(&self.arenas),
+            Pass::Evaluation => schedule.evaluate(&self.arenas),
+        };
+        if replay.launches == 0 {
+            let before = self.device.launches();
+            launch()?;
+            replay.launches = self.device.launches() - before;
+            return Ok(());
+        }
+        if replay.graph.is_none() {
+            replay.graph = self.device.capture(launch)?;
+        }
+        replay.graph.as_ref().map_or(Ok(()), CudaGraph::launch).map_err(CudaError::during("running a step"))
+    }
+
+    fn results(&self, session: usize) -> Result<Vec<BatchResult>, CudaError> {
+        let Program { results, result_floats, images, .. } = self.sessions[session].program;
+        let floats = self.arenas.floats.read(results..results + self.plans.len() * 2 * result_floats)?;
+        let of_network = |both: &[f32]| {
+            let (losses, correct) = both.split_at(result_floats);
+            let loss = losses[..images].iter().map(|&loss| f64::from(loss)).sum::<f64>() / images as f64;
+            BatchResult { loss, correct: correct[..images].iter().sum::<f32>() as usize }
+        };
+        Ok(floats.chunks_exact(2 * result_floats).map(of_network).collect())
+    }
+}

@@ -1,0 +1,138 @@
+//! Record of `kernels/classifier.cu`.
+
+use super::super::storage::Storage;
+use super::{BadTask, Checker, Lists, THREADS, Task};
+use bytemuck::{Pod, Zeroable};
+
+/// The classifier of one candidate. Offsets are into floats unless said otherwise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct ClassifierTask {
+    /// `(images, pixels, channels)` values: the head's raw output.
+    pub values: u64,
+    /// The same shape: gradient of the raw output.
+    pub gradient: u64,
+    /// `(4, channels)`
+    pub norm: u64,
+    /// `(images, channels)`: 0 or 1 / (1 - p).
+    pub mask: u64,
+    /// `(images, channels)`, after dropout.
+    pub features: u64,
+    /// `(images, channels)`: first the features' gradient, then that of a pixel that passes the ReLU.
+    pub features_gradient: u64,
+    /// `(images, channels)`: pixels that pass the ReLU.
+    pub passing: u64,
+    /// `(images, channels)`: the sum of their raw values.
+    pub passing_values: u64,
+    /// `(groups, 2, channels)`
+    pub sums: u64,
+    /// `(2, channels)`: scale of the pixels' gradient.
+    pub of_gradient: u64,
+    /// `(2, channels)`: coefficients of the raw output in its own gradient.
+    pub own: u64,
+    /// `(images, columns)`
+    pub logits: u64,
+    /// `(images, columns)`
+    pub logits_gradient: u64,
+    /// `(columns)` parameters.
+    pub bias: u64,
+    /// `(images)` labels.
+    pub labels: u64,
+    /// `(images)`
+    pub losses: u64,
+    /// `(images)`: 1 or 0.
+    pub correct: u64,
+    /// Images of the batch.
+    pub images: u32,
+    /// Pixels of the head's output.
+    pub pixels: u32,
+    /// Padded channels of the head.
+    pub channels: u32,
+    /// Classes.
+    pub classes: u32,
+    /// Padded classes.
+    pub columns: u32,
+    /// Images whose sums are added up by one thread.
+    pub images_a_group: u32,
+}
+
+impl ClassifierTask {
+    /// Groups of images, each with its own partial sums.
+    pub fn groups(&self) -> u32 {
+        self.images.div_ceil(self.images_a_group)
+    }
+
+    /// See [`Task::check`].
+    fn check(&self, lists: &Lists) -> Result<(), BadTask> {
+        let extents = &lists.extents;
+        let check = Checker { record: "classifier" };
+        let (images, channels, columns) = (u64::from(self.images), u64::from(self.channels), u64::from(self.columns));
+        check.channels(self.channels)?;
+        check.channels(self.columns)?;
+        let rows = images * u64::from(self.pixels);
+        check.region("head's output", self.values, rows * channels, extents.values)?;
+        check.region("head's gradient", self.gradient, rows * channels, extents.values)?;
+        check.region("norm", self.norm, 4 * channels, extents.floats)?;
+        let features = [
+            ("dropout factors", self.mask),
+            ("features", self.features),
+            ("features' gradient", self.features_gradient),
+            ("passing pixels", self.passing),
+            ("passing values", self.passing_values),
+        ];
+        for (what, offset) in features {
+            check.region(what, offset, images * channels, extents.floats)?;
+        }
+        check.region("sums", self.sums, u64::from(self.groups()) * 2 * channels, extents.floats)?;
+        check.region("coefficients of the gradient", self.of_gradient, 2 * channels, extents.floats)?;
+        check.region("own coefficients", self.own, 2 * channels, extents.floats)?;
+        check.region("logits", self.logits, images * columns, extents.floats)?;
+        check.region("logits' gradient", self.logits_gradient, images * columns, extents.floats)?;
+        check.region("bias", self.bias, columns, extents.parameters)?;
+        check.region("labels", self.labels, images, extents.labels)?;
+        check.region("losses", self.losses, images, extents.floats)?;
+        check.region("correct", self.correct, images, extents.floats)
+    }
+}
+
+/// A kernel that takes the classifier's record: how many threads it wants.
+macro_rules! classifier_kernel {
+    ($(#[doc = $doc:literal])* $name:ident, $threads:expr) => {
+        $(#[doc = $doc])*
+        #[repr(transparent)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+        pub struct $name(pub ClassifierTask);
+
+        impl Task for $name {
+            fn tiles(&self, storage: Storage) -> u64 {
+                let threads: fn(&ClassifierTask, u64) -> u64 = $threads;
+                threads(&self.0, storage.vector() as u64).div_ceil(THREADS as u64)
+            }
+
+            fn check(&self, lists: &Lists) -> Result<(), BadTask> {
+                self.0.check(lists)
+            }
+        }
+    };
+}
+
+classifier_kernel! {
+    /// Global average pool: a thread takes a vector of an image.
+    Pool, |task, vector| u64::from(task.images) * u64::from(task.channels) / vector
+}
+classifier_kernel! {
+    /// Loss: a warp takes an image.
+    Loss, |task, _| u64::from(task.images) * 32
+}
+classifier_kernel! {
+    /// Gradient of the bias: a thread takes a class.
+    BiasGradient, |task, _| task.columns.into()
+}
+classifier_kernel! {
+    /// Back through the pool: a thread takes four channels of a group of images.
+    Unpool, |task, _| u64::from(task.groups()) * u64::from(task.channels) / 4
+}
+classifier_kernel! {
+    /// Gradient of the head's raw output: a thread takes a vector of a pixel.
+    HeadGradient, |task, vector| u64::from(task.images) * u64::from(task.pixels) * u64::from(task.channels) / vector
+}

@@ -1,0 +1,176 @@
+//! The launches of a step. Operations of one level of all candidates are one launch for each kernel, so their number
+//! depends on the depth of the networks and not on how many there are.
+
+mod products;
+mod tasks;
+
+use self::products::{classifier_gradient, features_gradient, logits};
+use self::tasks::{Builder, LevelTasks, tensors};
+use super::device::Device;
+use super::error::CudaError;
+use super::launch::Arenas;
+use super::program::{Candidate, Program};
+use super::records::{
+    BiasGradient, ClassifierTask, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient, GatherTask,
+    GradientTask, HeadGradient, InputGradient, Loss, NONE, NormTask, Pointwise, Pool, ProductTask, SumsTask, Table,
+    Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
+};
+use std::sync::Arc;
+
+/// Tables of one level, in the order of their launches.
+struct Level {
+    gather: Table<GatherTask>,
+    depthwise: Table<DepthwiseTask>,
+    pointwise: Table<Pointwise>,
+    normalise: Table<NormTask>,
+    output_gradient: Table<GradientTask>,
+    form_gradient: Table<GatherTask>,
+    head_gradient: Table<HeadGradient>,
+    weight_gradient: Table<WeightGradient>,
+    input_gradient: Table<InputGradient>,
+    depthwise_backward: Table<DepthwiseBackward>,
+    gather_sums: Table<SumsTask>,
+}
+
+/// Tables of the classifiers.
+struct Classifiers {
+    pool: Table<Pool>,
+    logits: Table<FullyConnected>,
+    loss: Table<Loss>,
+    bias_gradient: Table<BiasGradient>,
+    features_gradient: Table<FullyConnected>,
+    weight_gradient: Table<FullyConnectedGradient>,
+    unpool: Table<Unpool>,
+}
+
+/// All tables for batches of one size.
+pub(super) struct Schedule {
+    windows: Table<WindowsTask>,
+    levels: Vec<Level>,
+    /// Moments are not wanted: the same products without them.
+    evaluated: Vec<Table<Pointwise>>,
+    running_norms: Table<NormTask>,
+    classifiers: Classifiers,
+    optimiser: Table<TensorTask>,
+}
+
+impl Schedule {
+    /// Makes the tables of a program.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub(super) fn new(device: &Arc<Device>, program: &Program) -> Result<Self, CudaError> {
+        let mut builder = Builder::new(program);
+        let levels: Vec<LevelTasks> = program.levels.iter().map(|level| builder.level(level)).collect();
+        let classifiers: Vec<ClassifierTask> = (0..program.candidates.len()).map(|c| builder.classifier(c)).collect();
+        let windows: Vec<WindowsTask> = (0..program.candidates.len()).map(|c| builder.windows(c)).collect();
+        let optimiser: Vec<TensorTask> = program.candidates.iter().flat_map(tensors).collect();
+        let tables = Tables::new(device, builder.lists)?;
+        let norms: Vec<NormTask> = levels.iter().flat_map(|level| level.normalise.iter().copied()).collect();
+        let unsummed = |task: &Pointwise| Pointwise(ProductTask { moments: NONE, ..task.0 });
+        let evaluated =
+            levels.iter().map(|level| tables.table(&level.pointwise.iter().map(unsummed).collect::<Vec<_>>()));
+        Ok(Schedule {
+            windows: tables.table(&windows)?,
+            evaluated: evaluated.collect::<Result<_, _>>()?,
+            levels: levels.iter().map(|level| Level::new(&tables, level)).collect::<Result<_, _>>()?,
+            running_norms: tables.table(&norms)?,
+            classifiers: Classifiers::new(&tables, &classifiers, program)?,
+            optimiser: tables.table(&optimiser)?,
+        })
+    }
+
+    /// Launches a training step.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) fn train(&self, arenas: &Arenas) -> Result<(), CudaError> {
+        arenas.windows(&self.windows)?;
+        for level in &self.levels {
+            arenas.gather(&level.gather)?;
+            arenas.depthwise(&level.depthwise)?;
+            arenas.pointwise(&level.pointwise)?;
+            arenas.normalise(&level.normalise, true)?;
+        }
+        self.classify(arenas, true)?;
+        self.classifiers.backward(arenas)?;
+        self.levels.iter().rev().try_for_each(|level| level.backward(arenas))?;
+        arenas.sgd(&self.optimiser)
+    }
+
+    /// Launches an evaluation with running statistics.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) fn evaluate(&self, arenas: &Arenas) -> Result<(), CudaError> {
+        arenas.windows(&self.windows)?;
+        arenas.normalise(&self.running_norms, false)?;
+        for (level, pointwise) in self.levels.iter().zip(&self.evaluated) {
+            arenas.gather(&level.gather)?;
+            arenas.depthwise(&level.depthwise)?;
+            arenas.pointwise(pointwise)?;
+        }
+        self.classify(arenas, false)
+    }
+
+    fn classify(&self, arenas: &Arenas, training: bool) -> Result<(), CudaError> {
+        arenas.pool(&self.classifiers.pool, training)?;
+        arenas.logits(&self.classifiers.logits)?;
+        arenas.loss(&self.classifiers.loss)
+    }
+}
+
+impl Level {
+    fn new(tables: &Tables, tasks: &LevelTasks) -> Result<Self, CudaError> {
+        Ok(Level {
+            gather: tables.table(&tasks.gather)?,
+            depthwise: tables.table(&tasks.depthwise)?,
+            pointwise: tables.table(&tasks.pointwise)?,
+            normalise: tables.table(&tasks.normalise)?,
+            output_gradient: tables.table(&tasks.output_gradient)?,
+            form_gradient: tables.table(&tasks.form_gradient)?,
+            head_gradient: tables.table(&tasks.head_gradient)?,
+            weight_gradient: tables.table(&tasks.weight_gradient)?,
+            input_gradient: tables.table(&tasks.input_gradient)?,
+            depthwise_backward: tables.table(&tasks.depthwise_backward)?,
+            gather_sums: tables.table(&tasks.gather_sums)?,
+        })
+    }
+
+    /// The order matters: the input gradients of heads lie where the weight gradients read.
+    fn backward(&self, arenas: &Arenas) -> Result<(), CudaError> {
+        arenas.output_gradient(&self.output_gradient)?;
+        arenas.gather(&self.form_gradient)?;
+        arenas.head_gradient(&self.head_gradient)?;
+        arenas.weight_gradient(&self.weight_gradient)?;
+        arenas.input_gradient(&self.input_gradient)?;
+        arenas.depthwise_backward(&self.depthwise_backward)?;
+        arenas.gather_sums(&self.gather_sums)
+    }
+}
+
+impl Classifiers {
+    fn new(tables: &Tables, tasks: &[ClassifierTask], program: &Program) -> Result<Self, CudaError> {
+        let products = |which: fn(&Candidate, &ClassifierTask) -> ProductTask| -> Vec<ProductTask> {
+            program.candidates.iter().zip(tasks).map(|(candidate, task)| which(candidate, task)).collect()
+        };
+        let wrapped = |tasks: Vec<ProductTask>| tasks.into_iter().map(FullyConnected).collect::<Vec<_>>();
+        let gradients: Vec<_> = products(classifier_gradient).into_iter().map(FullyConnectedGradient).collect();
+        Ok(Classifiers {
+            pool: tables.table(&tasks.iter().copied().map(Pool).collect::<Vec<_>>())?,
+            logits: tables.table(&wrapped(products(logits)))?,
+            loss: tables.table(&tasks.iter().copied().map(Loss).collect::<Vec<_>>())?,
+            bias_gradient: tables.table(&tasks.iter().copied().map(BiasGradient).collect::<Vec<_>>())?,
+            features_gradient: tables.table(&wrapped(products(features_gradient)))?,
+            weight_gradient: tables.table(&gradients)?,
+            unpool: tables.table(&tasks.iter().copied().map(Unpool).collect::<Vec<_>>())?,
+        })
+    }
+
+    fn backward(&self, arenas: &Arenas) -> Result<(), CudaError> {
+        arenas.bias_gradient(&self.bias_gradient)?;
+        arenas.features_gradient(&self.features_gradient)?;
+        arenas.classifier_gradient(&self.weight_gradient)?;
+        arenas.unpool(&self.unpool)
+    }
+}
