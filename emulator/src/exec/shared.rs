@@ -219,7 +219,10 @@ impl SharedMemory {
             if shadow.written_at < self.block_start {
                 return Err(Fault::at_lane(
                     who.lane,
-                    format!("reads uninitialised shared memory at byte {}", at + offset),
+                    format!(
+                        "reads uninitialised shared memory at byte {}: no write, or no barrier after it",
+                        at + offset
+                    ),
                 ));
             }
             if shadow.writer & PENDING != 0 {
@@ -407,7 +410,10 @@ mod tests {
         let mut memory = memory();
         memory.store(A, 0, 4, &[1; 16]).unwrap();
         memory.begin_block();
-        assert_eq!(memory.load(A, 0, 4).unwrap_err().text, "reads uninitialised shared memory at byte 0");
+        assert_eq!(
+            memory.load(A, 0, 4).unwrap_err().text,
+            "reads uninitialised shared memory at byte 0: no write, or no barrier after it"
+        );
     }
 
     #[test]
