@@ -64,6 +64,11 @@ impl LaunchCounters {
         executed.1 += 1;
     }
 
+    /// Instructions executed, each once for every lane it took effect on.
+    pub fn thread_instructions(&self) -> u64 {
+        self.executed.iter().map(|executed| executed.0).sum()
+    }
+
     /// Counts a global access of `bytes` a lane.
     #[inline]
     pub fn global_access(&mut self, access: GlobalAccess, addresses: &[u64; LANES], mask: u32, bytes: usize) {

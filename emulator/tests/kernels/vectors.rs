@@ -1,12 +1,10 @@
 //! Warp-wide instructions against values worked out from their definitions, and matrix instructions against a plain product of the
 //! matrices, which are put into fragments by the tables of the PTX ISA ("Matrix Fragments for mma.m16n8k16", "...m16n8k8", "ldmatrix").
 
-mod common;
-
-use common::{Arg, Emulator};
+use super::common::{Arg, Emulator};
 use half::{bf16, f16};
 
-const VECTORS: &str = include_str!("ptx/vectors.ptx");
+const VECTORS: &str = include_str!("../ptx/vectors.ptx");
 
 fn lanes(f: impl Fn(u32) -> u32) -> Vec<u32> {
     (0..32).map(f).collect()

@@ -1,12 +1,10 @@
 //! Kernels with one seeded bug each: the emulator must say what is wrong and where, and find nothing wrong with the repaired kernel.
 
-mod common;
+use super::common::{Arg, Emulator};
 
-use common::{Arg, Emulator};
-
-const BUGS: &str = include_str!("ptx/bugs.ptx");
-const FIXED: &str = include_str!("ptx/fixed.ptx");
-const SOURCE: &str = include_str!("ptx/bugs.cu");
+const BUGS: &str = include_str!("../ptx/bugs.ptx");
+const FIXED: &str = include_str!("../ptx/fixed.ptx");
+const SOURCE: &str = include_str!("../ptx/bugs.cu");
 
 /// Runs a case with the bug, which must fail saying each of `expected`, and without it, which must give `right`.
 fn caught<T: PartialEq + std::fmt::Debug>(
