@@ -311,6 +311,32 @@ proptest! {
     }
 }
 
+/// Single values that ZLUDA's PTX tests expect of a real device.
+#[test]
+fn published_values() {
+    let (x, y, z) = (0x1234_5678, 0x9ABC_DEF0, 0x8E2D_A590);
+    let published: [(&str, Operands, u64); 15] = [
+        ("shf.l.clamp.b32 %r9, %r1, %r2, %r3;", [x, y, 12], 0xCDEF_0123),
+        ("shf.r.clamp.b32 %r9, %r1, %r2, %r3;", [x, y, 12], 0xEF01_2345),
+        ("shf.l.clamp.b32 %r9, %r1, %r2, %r3;", [x, y, 44], 0x1234_5678),
+        ("shf.r.clamp.b32 %r9, %r1, %r2, %r3;", [x, y, 44], 0x9ABC_DEF0),
+        ("shf.l.wrap.b32 %r9, %r1, %r2, %r3;", [x, y, 44], 0xCDEF_0123),
+        ("shf.r.wrap.b32 %r9, %r1, %r2, %r3;", [x, y, 44], 0xEF01_2345),
+        ("prmt.b32 %r9, %r1, %r2, %r3;", [0x70C5_07D6, 0x6FBD_4B5C, 30212], 0x6FBD_D65C),
+        ("dp4a.s32.s32 %r9, %r1, %r2, %r3;", [z, 0xEDEA_EE14, 0x248A_9F70], 613_065_134),
+        ("fma.rn.bf16x2 %r9, %r1, %r2, %r3;", [0x4000_4040, 0x4040_4080, 0x40A0_4040], 0x4130_4170),
+        ("fma.rn.f16x2 %r9, %r1, %r2, %r3;", [0x4000_4040, 0x4040_4080, 0x40A0_4040], 1_183_860_456),
+        ("bfe.u32 %r9, %r1, %r2, %r3;", [0xF8C1_22A0, 16, 8], 0xC1),
+        ("bfi.b32 %r9, %r1, %r2, 0, 2;", [2, 5, 0], 6),
+        ("copysign.f32 %r9, %r1, %r2;", [0x0BDA_2A2C, 0xE31A_8FD7, 0], 0x631A_8FD7),
+        ("clz.b32 %r9, %r1;", [0x052D_13AB, 0, 0], 5),
+        ("mul.ftz.f32 %r9, %r1, %r2;", [0x8040_0000, 0x3F00_0000, 0], 0x8000_0000),
+    ];
+    for (instruction, operands, expected) in published {
+        assert_eq!(execute(instruction, &[operands]), [expected], "{instruction}");
+    }
+}
+
 /// The approximate functions stay within the bounds the PTX ISA states for them, or better.
 #[test]
 fn approximations_are_close() {

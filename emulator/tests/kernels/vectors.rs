@@ -33,6 +33,45 @@ fn shuffles() {
     }
 }
 
+/// The sum of the four modes of 3 lanes in widths 2, 4, 8 and 16, as ZLUDA's test `shfl_sync_mode_b32` gives it for a real device.
+#[test]
+fn shuffles_as_published() {
+    let mut e = Emulator::new(VECTORS);
+    let y = e.empty(32);
+    e.run("shuffle_modes", 1, 32, &[Arg::Pointer(y)]).unwrap();
+    let published = [
+        9, 7, 8, 9, 21, 19, 20, 21, 33, 31, 32, 33, 45, 43, 44, 45, 73, 71, 72, 73, 85, 83, 84, 85, 97, 95, 96, 97,
+        109, 107, 108, 109,
+    ];
+    assert_eq!(e.read_words(y, 32), published);
+}
+
+/// Register r of A and B holds 8 l + 2 r above and 8 l + 2 r + 1 below in lane l, C begins with 8 l: some of the values of ZLUDA's test
+/// `mma_m16n8k16_f32_bf16_bf16_f32`.
+#[test]
+fn a_matrix_product_as_published() {
+    let pair = |value: u32| {
+        let bits = |value: u32| u32::from(bf16::from_f32(value as f32).to_bits());
+        bits(value) << 16 | bits(value + 1)
+    };
+    let a: Vec<u32> = (0..128).map(|i| pair(i / 4 * 8 + i % 4 * 2)).collect();
+    let b: Vec<u32> = (0..64).map(|i| pair(i / 2 * 8 + i % 2 * 2)).collect();
+    let c: Vec<f32> = (0..128).map(|i| (i / 4 * 8 + i % 4) as f32).collect();
+    let mut e = Emulator::new(VECTORS);
+    let (a, b, c, d) = (e.words(&a), e.words(&b), e.floats(&c), e.empty(128));
+    e.run("mma_bf16", 1, 32, &[a, b, c, d].map(Arg::Pointer)).unwrap();
+    let got = e.read_floats(d, 128);
+    let published = [
+        (0, [4448.0, 11873.0, 4882.0, 13331.0]),
+        (1, [19304.0, 26729.0, 21786.0, 30235.0]),
+        (7, [154264.0, 178073.0, 160842.0, 185675.0]),
+        (31, [785752.0, 907865.0, 792330.0, 915467.0]),
+    ];
+    for (lane, expected) in published {
+        assert_eq!(got[4 * lane..4 * lane + 4], expected, "lane {lane}");
+    }
+}
+
 #[test]
 fn votes_of_half_warps() {
     let x = lanes(|lane| if lane < 16 { 5 + lane } else { 11 + lane });

@@ -8,6 +8,12 @@ KERNEL shuffle_down(const int* x, int* y, int delta) { y[threadIdx.x] = __shfl_d
 KERNEL shuffle_xor(const int* x, int* y, int delta) { y[threadIdx.x] = __shfl_xor_sync(ALL, x[threadIdx.x], delta); }
 KERNEL shuffle_index(const int* x, int* y, int delta) { y[threadIdx.x] = __shfl_sync(ALL, x[threadIdx.x], threadIdx.x * delta, 4); }
 
+// All four modes, each within segments of its own width.
+KERNEL shuffle_modes(int* y) {
+  int t = threadIdx.x;
+  y[t] = __shfl_up_sync(ALL, t, 3, 2) + __shfl_down_sync(ALL, t, 3, 4) + __shfl_xor_sync(ALL, t, 3, 8) + __shfl_sync(ALL, t, 3, 16);
+}
+
 // y[0..32] ballot, y[32..64] all, any, by halves of the warp.
 KERNEL votes(const int* x, unsigned* y) {
   unsigned mask = threadIdx.x < 16 ? 0xffffu : 0xffff0000u;
