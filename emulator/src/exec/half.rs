@@ -240,7 +240,7 @@ mod tests {
             let distance = |half: f16| (half.to_f64() - value).abs();
             for neighbour in [got.to_bits().wrapping_sub(1), got.to_bits() + 1].map(f16::from_bits) {
                 let farther = distance(neighbour) > distance(got);
-                let tie = distance(neighbour) == distance(got) && got.to_bits() % 2 == 0;
+                let tie = distance(neighbour) == distance(got) && got.to_bits().is_multiple_of(2);
                 prop_assert!(farther || tie || !neighbour.is_finite() || neighbour.is_sign_positive() != got.is_sign_positive());
             }
         }

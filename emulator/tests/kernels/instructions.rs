@@ -303,7 +303,7 @@ proptest! {
                 continue;
             }
             for neighbour in [got.to_bits().wrapping_sub(1), got.to_bits() + 1].map(f16::from_bits) {
-                let tie = distance(neighbour) == distance(got) && got.to_bits() % 2 == 0;
+                let tie = distance(neighbour) == distance(got) && got.to_bits().is_multiple_of(2);
                 let other_sign = neighbour.is_sign_positive() != got.is_sign_positive();
                 prop_assert!(!neighbour.is_finite() || other_sign || tie || distance(neighbour) > distance(got), "{} {}", got, exact);
             }
@@ -340,7 +340,8 @@ fn published_values() {
 /// The approximate functions stay within the bounds the PTX ISA states for them, or better.
 #[test]
 fn approximations_are_close() {
-    let cases: [(&str, fn(f64) -> f64); 8] = [
+    type Function = fn(f64) -> f64;
+    let cases: [(&str, Function); 8] = [
         ("ex2.approx.f32 %r9, %r1;", f64::exp2),
         ("lg2.approx.f32 %r9, %r1;", f64::log2),
         ("rcp.approx.f32 %r9, %r1;", f64::recip),
