@@ -64,6 +64,11 @@ impl LaunchCounters {
         executed.1 += 1;
     }
 
+    /// Instructions executed, each once for every lane it took effect on.
+    pub fn thread_instructions(&self) -> u64 {
+        self.executed.iter().map(|executed| executed.0).sum()
+    }
+
     /// Counts a global access of `bytes` a lane.
     #[inline]
     pub fn global_access(&mut self, access: GlobalAccess, addresses: &[u64; LANES], mask: u32, bytes: usize) {
@@ -116,14 +121,7 @@ fn distinct(values: &[u64; LANES], mask: u32) -> u64 {
 fn wavefronts(addresses: &[u64; LANES], mask: u32, bytes: usize) -> u64 {
     let mut words = [u64::MAX; BANKS as usize];
     let mut conflict = false;
-    let each_word = |f: &mut dyn FnMut(u64)| {
-        for lane in crate::lanes(mask) {
-            for word in 0..(bytes as u64).div_ceil(4) {
-                f(addresses[lane] / 4 + word);
-            }
-        }
-    };
-    each_word(&mut |word| {
+    for_each_word(addresses, mask, bytes, |word| {
         let slot = &mut words[(word % BANKS) as usize];
         conflict |= *slot != u64::MAX && *slot != word;
         *slot = word;
@@ -132,7 +130,7 @@ fn wavefronts(addresses: &[u64; LANES], mask: u32, bytes: usize) -> u64 {
         return 1;
     }
     let mut all = Vec::new();
-    each_word(&mut |word| all.push(word));
+    for_each_word(addresses, mask, bytes, |word| all.push(word));
     all.sort_unstable();
     all.dedup();
     let mut load = [0u64; BANKS as usize];
@@ -140,6 +138,15 @@ fn wavefronts(addresses: &[u64; LANES], mask: u32, bytes: usize) -> u64 {
         load[(word % BANKS) as usize] += 1;
     }
     load.into_iter().max().unwrap_or(1)
+}
+
+#[inline(always)]
+fn for_each_word(addresses: &[u64; LANES], mask: u32, bytes: usize, mut f: impl FnMut(u64)) {
+    for lane in crate::lanes(mask) {
+        for word in 0..(bytes as u64).div_ceil(4) {
+            f(addresses[lane] / 4 + word);
+        }
+    }
 }
 
 /// The counts of a kernel over its launches.

@@ -138,7 +138,7 @@ impl Device {
         eprintln!("emulator: {}", self.message);
     }
 
-    /// Makes the device as new, with empty memory and no error; handles stay known.
+    /// Takes back the error that ended the device and any planned loss; memory and handles stay.
     pub fn reset(&mut self) {
         self.lost = None;
         self.message.clear();

@@ -9,12 +9,12 @@
 //! runs it on [`memory`], `device` holds the state of the emulated machine and `driver` is the C interface.
 
 mod config;
-mod counters;
+pub mod counters;
 mod device;
 mod driver;
-mod exec;
+pub mod exec;
 mod fatbin;
-mod lower;
+pub mod lower;
 pub mod memory;
 pub mod program;
 pub mod ptx;

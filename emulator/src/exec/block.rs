@@ -118,7 +118,7 @@ impl Machine<'_> {
                     mask &= !active;
                 }
                 Op::Exit => {
-                    warp.live &= !active;
+                    warp.exit(active);
                     mask &= !active;
                 }
                 Op::Barrier(_) if active != 0 => {

@@ -12,8 +12,8 @@ pub fn word2(op: IntegerOp, a: &Row, b: &Row) -> Row {
         IntegerOp::Subtract => map2(a, b, u32::wrapping_sub),
         IntegerOp::SubtractSaturating => map2(a, b, |a, b| (a as i32).saturating_sub(b as i32) as u32),
         IntegerOp::Multiply => map2(a, b, u32::wrapping_mul),
-        IntegerOp::MultiplyHigh(Signed) => map2(a, b, |a, b| high_signed(a, b)),
-        IntegerOp::MultiplyHigh(Unsigned) => map2(a, b, |a, b| high_unsigned(a, b)),
+        IntegerOp::MultiplyHigh(Signed) => map2(a, b, high_signed),
+        IntegerOp::MultiplyHigh(Unsigned) => map2(a, b, high_unsigned),
         IntegerOp::Divide(Signed) => {
             map2(a, b, |a, b| if b == 0 { u32::MAX } else { (a as i32).wrapping_div(b as i32) as u32 })
         }

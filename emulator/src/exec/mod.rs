@@ -19,4 +19,4 @@ mod shared;
 mod step;
 mod warp;
 
-pub use launch::{Checks, Launch, launch};
+pub use launch::{Checks, Launch, LaunchError, launch};

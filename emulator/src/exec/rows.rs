@@ -1,5 +1,8 @@
 //! Rows: one value for each lane of a warp.
 
+// Loops over lane numbers, with all arrays indexed alike, are what becomes vector code.
+#![allow(clippy::needless_range_loop)]
+
 use crate::program::LANES;
 
 /// 32 bits a lane.

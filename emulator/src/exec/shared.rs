@@ -46,6 +46,9 @@ struct Shadow {
     reader: u16,
 }
 
+/// Stands for four shadows that differ; no write leaves such a writer.
+const SPLIT: Shadow = Shadow { written_at: u32::MAX, read_at: 0, writer: u16::MAX, reader: 0 };
+
 /// How a write came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
@@ -57,7 +60,9 @@ enum Mark {
 /// The shared memory of the running block.
 pub struct SharedMemory {
     bytes: Vec<u8>,
-    shadow: Vec<Shadow>,
+    /// A shadow for each word of four bytes, or [`SPLIT`] where its bytes have shadows of their own.
+    words: Vec<Shadow>,
+    split: Vec<Shadow>,
     clock: u32,
     block_start: u32,
     barrier: u32,
@@ -70,7 +75,8 @@ impl SharedMemory {
     pub fn new(bytes: usize, warps: usize, check: bool) -> Self {
         Self {
             bytes: vec![POISON; bytes],
-            shadow: vec![Shadow::default(); bytes],
+            words: vec![Shadow::default(); bytes.div_ceil(4)],
+            split: vec![Shadow::default(); bytes.next_multiple_of(4)],
             clock: 0,
             block_start: 0,
             barrier: 0,
@@ -199,7 +205,7 @@ impl SharedMemory {
     pub fn finish_copy(&mut self, who: Who, address: u64, bytes: &[u8]) -> Step {
         let at = self.place(address, bytes.len(), who.lane)?;
         let done = Shadow { written_at: self.clock, read_at: 0, writer: who.thread(), reader: who.thread() };
-        self.shadow[at..at + bytes.len()].fill(done);
+        self.words[at / 4..(at + bytes.len()) / 4].fill(done);
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
@@ -214,44 +220,73 @@ impl SharedMemory {
         }
     }
 
+    /// Gives the bytes of a word shadows of their own.
+    fn split_word(&mut self, word: usize) {
+        if self.words[word] != SPLIT {
+            self.split[4 * word..4 * word + 4].fill(self.words[word]);
+            self.words[word] = SPLIT;
+        }
+    }
+
+    /// Takes the shadows of a word's bytes together again where they agree.
+    fn join_word(&mut self, word: usize) {
+        let first = self.split[4 * word];
+        if self.split[4 * word..4 * word + 4].iter().all(|&shadow| shadow == first) {
+            self.words[word] = first;
+        }
+    }
+
+    /// The shadow of one byte.
+    fn shadow(&self, index: usize) -> Shadow {
+        let shadow = self.words[index / 4];
+        if shadow == SPLIT { self.split[index] } else { shadow }
+    }
+
     fn refuse_unwritten(&self, who: Who, at: usize, length: usize) -> Step {
-        for (offset, shadow) in self.shadow[at..at + length].iter().enumerate() {
-            if shadow.written_at < self.block_start {
-                return Err(Fault::at_lane(
-                    who.lane,
-                    format!("reads uninitialised shared memory at byte {}", at + offset),
-                ));
-            }
-            if shadow.writer & PENDING != 0 {
-                let text = format!(
-                    "reads shared memory at byte {} while a cp.async to it has not been waited for",
-                    at + offset
-                );
-                return Err(Fault::at_lane(who.lane, text));
-            }
+        (at..at + length).try_for_each(|index| self.refuse_unwritten_byte(who, index, self.shadow(index)))
+    }
+
+    fn refuse_unwritten_byte(&self, who: Who, index: usize, shadow: Shadow) -> Step {
+        if shadow.written_at < self.block_start {
+            let text = format!("reads uninitialised shared memory at byte {index}: no write, or no barrier after it");
+            return Err(Fault::at_lane(who.lane, text));
+        }
+        if shadow.writer & PENDING != 0 {
+            let text = format!("reads shared memory at byte {index} while a cp.async to it has not been waited for");
+            return Err(Fault::at_lane(who.lane, text));
         }
         Ok(())
     }
 
     #[inline]
     fn note_read(&mut self, who: Who, at: usize, length: usize) -> Step {
-        let mut before = None;
-        for index in at..at + length {
-            let shadow = self.shadow[index];
-            if before == Some(shadow) {
-                self.shadow[index] = self.shadow[index - 1];
-                continue;
+        if length < 4 {
+            return self.note_read_bytes(who, at, length);
+        }
+        for word in at / 4..(at + length) / 4 {
+            let shadow = self.words[word];
+            if shadow == SPLIT {
+                self.note_read_bytes(who, 4 * word, 4)?;
+            } else {
+                self.words[word] = self.after_read(who, 4 * word, shadow)?;
             }
-            before = Some(shadow);
-            self.shadow[index] = self.read_byte(who, index, shadow)?;
         }
         Ok(())
     }
 
+    fn note_read_bytes(&mut self, who: Who, at: usize, length: usize) -> Step {
+        self.split_word(at / 4);
+        for index in at..at + length {
+            self.split[index] = self.after_read(who, index, self.split[index])?;
+        }
+        Ok(())
+    }
+
+    /// The shadow at `index` after a read, unless that is refused.
     #[inline]
-    fn read_byte(&self, who: Who, index: usize, mut shadow: Shadow) -> Step<Shadow> {
+    fn after_read(&self, who: Who, index: usize, mut shadow: Shadow) -> Step<Shadow> {
         if shadow.written_at < self.block_start || shadow.writer & PENDING != 0 {
-            self.refuse_unwritten(who, index, 1)?;
+            self.refuse_unwritten_byte(who, index, shadow)?;
         }
         let thread = who.thread();
         if shadow.writer & THREAD != thread && shadow.written_at >= self.horizon(who, shadow.writer) {
@@ -290,25 +325,37 @@ impl SharedMemory {
         };
         let thread = who.thread();
         let new = Shadow { written_at: self.clock, read_at: 0, writer: thread | flag, reader: thread };
-        let mut before = None;
-        for (offset, &byte) in bytes.iter().enumerate() {
-            let index = at + offset;
-            let shadow = self.shadow[index];
-            if before != Some(shadow) || self.bytes[index] != byte {
-                self.check_write(who, index, shadow, byte, mark)?;
-                before = Some(shadow);
+        if bytes.len() < 4 {
+            self.split_word(at / 4);
+            for (offset, &byte) in bytes.iter().enumerate() {
+                let index = at + offset;
+                self.check_write(who, index, self.split[index], self.bytes[index] == byte, mark)?;
+                self.split[index] = new;
             }
-            self.shadow[index] = new;
+            self.join_word(at / 4);
+            return Ok(());
+        }
+        for (offset, chunk) in bytes.chunks_exact(4).enumerate() {
+            let word = at / 4 + offset;
+            let (shadow, old) = (self.words[word], &self.bytes[4 * word..4 * word + 4]);
+            if shadow == SPLIT {
+                for (byte, new) in chunk.iter().enumerate() {
+                    self.check_write(who, 4 * word + byte, self.split[4 * word + byte], old[byte] == *new, mark)?;
+                }
+            } else {
+                self.check_write(who, 4 * word, shadow, old == chunk, mark)?;
+            }
+            self.words[word] = new;
         }
         Ok(())
     }
 
     #[inline]
-    fn check_write(&self, who: Who, index: usize, shadow: Shadow, byte: u8, mark: Mark) -> Step {
+    fn check_write(&self, who: Who, index: usize, shadow: Shadow, unchanged: bool, mark: Mark) -> Step {
         let thread = who.thread();
         let recent_write = shadow.written_at >= self.horizon(who, shadow.writer) && shadow.writer & THREAD != thread;
         // Writing the value that is there already is harmless, and so are two atomics.
-        let harmless = self.bytes[index] == byte && mark == Mark::Plain && shadow.writer & PENDING == 0
+        let harmless = unchanged && mark == Mark::Plain && shadow.writer & PENDING == 0
             || mark == Mark::Atomic && shadow.writer & ATOMIC != 0;
         if recent_write && !harmless {
             return Err(race(who, index, "wrote", shadow.writer & THREAD));
@@ -407,7 +454,10 @@ mod tests {
         let mut memory = memory();
         memory.store(A, 0, 4, &[1; 16]).unwrap();
         memory.begin_block();
-        assert_eq!(memory.load(A, 0, 4).unwrap_err().text, "reads uninitialised shared memory at byte 0");
+        assert_eq!(
+            memory.load(A, 0, 4).unwrap_err().text,
+            "reads uninitialised shared memory at byte 0: no write, or no barrier after it"
+        );
     }
 
     #[test]

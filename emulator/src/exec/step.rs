@@ -217,7 +217,8 @@ fn convert_rows(r: &mut Registers, op: &Op, active: u32) {
         &Op::SetPacked { format, comparison, mask, d, a, b } => {
             let [below, above] = half::compare_packed(format, comparison, r.word(a), r.word(b));
             let yes = if mask { 0xFFFF } else { half::from_f32(format, 1.0) };
-            let lane = |lane: usize| (below >> lane & 1) * yes | (above >> lane & 1) * yes << 16;
+            let half = |mask: u32, lane: usize| (mask >> lane & 1) * yes;
+            let lane = |lane: usize| half(below, lane) | half(above, lane) << 16;
             r.set_word(d, std::array::from_fn(lane), active);
         }
         &Op::ToGeneric { space, d, a } => {

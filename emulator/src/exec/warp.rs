@@ -202,6 +202,14 @@ impl Warp {
         Fragment { pc, mask, wait: Wait::Ready }
     }
 
+    /// Ends the lanes of `mask`. Whoever waits for lanes of the warp looks again: there are fewer to wait for.
+    pub fn exit(&mut self, mask: u32) {
+        self.live &= !mask;
+        for fragment in self.fragments.iter_mut().filter(|fragment| fragment.wait == Wait::Collective) {
+            fragment.wait = Wait::Ready;
+        }
+    }
+
     /// Whether a fragment that has come to `pc` should let others run or join it.
     pub fn should_yield(&self, pc: u32) -> bool {
         self.fragments.iter().any(|other| match other.wait {

@@ -1,6 +1,6 @@
 //! `mov`, `cvt` and `cvta`.
 
-use super::{Lowered, Lowering, Written, arithmetic::rounding, types::Type};
+use super::{Lowered, Lowering, Written, floating::rounding, types::Type};
 use crate::{
     program::{Class, Conversion, HalfKind, Number, Op, Register, Rounding, Signedness, Space},
     ptx::syntax::Operand,

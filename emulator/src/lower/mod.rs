@@ -5,6 +5,7 @@ mod collective;
 mod compare;
 mod control;
 mod convert;
+mod floating;
 mod memory;
 mod names;
 mod types;
@@ -175,7 +176,7 @@ impl<'a> Lowering<'a> {
             "bra" | "brx" | "ret" | "exit" | "trap" | "bar" | "barrier" | "call" => self.control(written),
             "membar" | "fence" | "prefetch" | "prefetchu" | "nanosleep" | "discard" | "applypriority"
             | "griddepcontrol" => Ok((Op::Nothing, Class::Control)),
-            name if arithmetic::NAMES.contains(&name) => self.arithmetic(written),
+            name if arithmetic::lowers(name) => self.arithmetic(written),
             _ => written.unsupported(),
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! Constants and special registers are registers too, filled when a warp starts, so an instruction never asks what kind of operand it has.
 
+mod kinds;
 mod op;
 
-pub use op::*;
+pub use kinds::*;
+pub use op::Op;
 
 use crate::ptx::syntax::Location;
 
@@ -142,7 +144,7 @@ impl Class {
     ];
 }
 
-/// A kernel's place in the parameter buffer.
+/// A parameter's place in the parameter buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
     pub offset: usize,

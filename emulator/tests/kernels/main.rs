@@ -1,0 +1,6 @@
+//! Kernels run on the emulator below the driver interface.
+
+mod common;
+mod instructions;
+mod seeded_bugs;
+mod vectors;
