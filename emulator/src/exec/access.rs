@@ -118,7 +118,9 @@ impl Machine<'_> {
     ) -> Step {
         let total = shape.total();
         let mut words = [[0; LANES]; 4];
-        for lane in lanes(mask) {
+        // Nearly always all lanes read the same.
+        let same = addresses.iter().fold(true, |same, &address| same & (address == addresses[0]));
+        for lane in lanes(if same { mask & mask.wrapping_neg() } else { mask }) {
             let at = addresses[lane] as usize;
             let Some(source) = self.parameters.get(at..at.saturating_add(total)) else {
                 let text = format!(
@@ -128,6 +130,10 @@ impl Machine<'_> {
                 return Err(Fault::at_lane(lane, text));
             };
             put_bytes(&mut words, lane, source);
+        }
+        if same {
+            let lane = mask.trailing_zeros() as usize;
+            words = words.map(|word| [word[lane]; LANES]);
         }
         put(&mut warp.registers, shape, d, &words, mask);
         Ok(())

@@ -71,7 +71,7 @@ pub fn launch(
     };
     memory.begin_launch();
     let mut warps: Vec<Warp> =
-        (0..geometry.warps()).map(|index| Warp::new(index, &kernel.registers, kernel.local)).collect();
+        (0..geometry.warps()).map(|index| Warp::new(index, &kernel.registers, &geometry, kernel.local)).collect();
     let mut machine = Machine {
         kernel,
         memory,

@@ -5,7 +5,7 @@
 //! other on the same memory keep the clock running, so that the shadow of the one before is simply out of date.
 
 use super::{
-    fault::{Fault, Step},
+    fault::{Fault, FaultKind, Step},
     rows::{LongRow, lanes},
 };
 use crate::{
@@ -21,20 +21,20 @@ pub struct Who {
 }
 
 impl Who {
-    fn thread(self) -> u16 {
-        (self.warp * 32 + self.lane) as u16
+    fn thread(self) -> u32 {
+        (self.warp * 32 + self.lane) as u32
     }
 }
 
 /// The writer's mark on bytes that an asynchronous copy will fill.
-const PENDING: u16 = 0x8000;
+const PENDING: u32 = 0x8000;
 /// The writer's mark on bytes last changed by an atomic.
-const ATOMIC: u16 = 0x4000;
+const ATOMIC: u32 = 0x4000;
 /// Several lanes of the warp in the low bits read the byte.
-const WARP_READERS: u16 = 0x8000;
+const WARP_READERS: u32 = 0x8000;
 /// Threads of several warps read the byte.
-const MANY_READERS: u16 = 0xFFFF;
-const THREAD: u16 = 0x3FFF;
+const MANY_READERS: u32 = 0xFFFF;
+const THREAD: u32 = 0x3FFF;
 /// What the destination of an asynchronous copy holds until the copy is waited for.
 const POISON: u8 = 0xFF;
 
@@ -42,12 +42,12 @@ const POISON: u8 = 0xFF;
 struct Shadow {
     written_at: u32,
     read_at: u32,
-    writer: u16,
-    reader: u16,
+    writer: u32,
+    reader: u32,
 }
 
 /// Stands for four shadows that differ; no write leaves such a writer.
-const SPLIT: Shadow = Shadow { written_at: u32::MAX, read_at: 0, writer: u16::MAX, reader: 0 };
+const SPLIT: Shadow = Shadow { written_at: u32::MAX, read_at: 0, writer: u32::MAX, reader: 0 };
 
 /// How a write came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,25 +106,26 @@ impl SharedMemory {
         self.warp_barriers[warp] = self.clock;
     }
 
+    #[inline(always)]
     fn place(&self, address: u64, length: usize, lane: usize) -> Step<usize> {
-        if address & (length as u64 - 1) != 0 {
-            let mut fault =
-                Fault::at_lane(lane, format!("shared address {address:#x} is not a multiple of {length} bytes"));
-            fault.kind = super::fault::FaultKind::MisalignedAddress;
-            return Err(fault);
+        let at = address as usize;
+        if address & (length as u64 - 1) == 0 && address < self.bytes.len() as u64 && length <= self.bytes.len() - at {
+            return Ok(at);
         }
-        match usize::try_from(address) {
-            Ok(at) if at + length <= self.bytes.len() => Ok(at),
-            _ => {
-                let text = format!(
-                    "{length} bytes at shared address {address} are out of bounds: the block has {}",
-                    self.bytes.len()
-                );
-                let mut fault = Fault::at_lane(lane, text);
-                fault.kind = super::fault::FaultKind::IllegalAddress;
-                Err(fault)
-            }
-        }
+        Err(self.misplaced(address, length, lane))
+    }
+
+    #[cold]
+    fn misplaced(&self, address: u64, length: usize, lane: usize) -> Box<Fault> {
+        let aligned = address & (length as u64 - 1) == 0;
+        let text = if aligned {
+            format!("{length} bytes at shared address {address} are out of bounds: the block has {}", self.bytes.len())
+        } else {
+            format!("shared address {address:#x} is not a multiple of {length} bytes")
+        };
+        let mut fault = Fault::at_lane(lane, text);
+        fault.kind = if aligned { FaultKind::IllegalAddress } else { FaultKind::MisalignedAddress };
+        fault
     }
 
     /// Reads `length` (at most 16) bytes.
@@ -211,9 +212,9 @@ impl SharedMemory {
     }
 
     /// The time from which on accesses of `thread` are not ordered before the present of `who`.
-    #[inline]
-    fn horizon(&self, who: Who, thread: u16) -> u32 {
-        if usize::from(thread & THREAD) / 32 == who.warp {
+    #[inline(always)]
+    fn horizon(&self, who: Who, thread: u32) -> u32 {
+        if (thread & THREAD) as usize / 32 == who.warp {
             self.barrier.max(self.warp_barriers[who.warp])
         } else {
             self.barrier
@@ -246,6 +247,7 @@ impl SharedMemory {
         (at..at + length).try_for_each(|index| self.refuse_unwritten_byte(who, index, self.shadow(index)))
     }
 
+    #[cold]
     fn refuse_unwritten_byte(&self, who: Who, index: usize, shadow: Shadow) -> Step {
         if shadow.written_at < self.block_start {
             let text = format!("reads uninitialised shared memory at byte {index}: no write, or no barrier after it");
@@ -258,7 +260,7 @@ impl SharedMemory {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_read(&mut self, who: Who, at: usize, length: usize) -> Step {
         if length < 4 {
             return self.note_read_bytes(who, at, length);
@@ -274,6 +276,7 @@ impl SharedMemory {
         Ok(())
     }
 
+    #[inline(never)]
     fn note_read_bytes(&mut self, who: Who, at: usize, length: usize) -> Step {
         self.split_word(at / 4);
         for index in at..at + length {
@@ -283,7 +286,7 @@ impl SharedMemory {
     }
 
     /// The shadow at `index` after a read, unless that is refused.
-    #[inline]
+    #[inline(always)]
     fn after_read(&self, who: Who, index: usize, mut shadow: Shadow) -> Step<Shadow> {
         if shadow.written_at < self.block_start || shadow.writer & PENDING != 0 {
             self.refuse_unwritten_byte(who, index, shadow)?;
@@ -302,13 +305,14 @@ impl SharedMemory {
     }
 
     /// The readers of a byte that was read since the last barrier and is now read by another thread.
-    fn joined_readers(&self, who: Who, shadow: Shadow) -> u16 {
-        let group = WARP_READERS | who.warp as u16;
+    #[inline(always)]
+    fn joined_readers(&self, who: Who, shadow: Shadow) -> u32 {
+        let group = WARP_READERS | who.warp as u32;
         if shadow.reader == MANY_READERS {
             return MANY_READERS;
         }
         let same_warp =
-            shadow.reader == group || shadow.reader & WARP_READERS == 0 && usize::from(shadow.reader) / 32 == who.warp;
+            shadow.reader == group || shadow.reader & WARP_READERS == 0 && shadow.reader as usize / 32 == who.warp;
         match same_warp {
             true if shadow.read_at >= self.warp_barriers[who.warp] => group,
             true => who.thread(),
@@ -350,7 +354,7 @@ impl SharedMemory {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_write(&self, who: Who, index: usize, shadow: Shadow, unchanged: bool, mark: Mark) -> Step {
         let thread = who.thread();
         let recent_write = shadow.written_at >= self.horizon(who, shadow.writer) && shadow.writer & THREAD != thread;
@@ -363,9 +367,9 @@ impl SharedMemory {
         if shadow.read_at < self.barrier || shadow.reader == thread {
             return Ok(());
         }
-        let group = WARP_READERS | who.warp as u16;
+        let group = WARP_READERS | who.warp as u32;
         let own_warp =
-            shadow.reader == group || shadow.reader & WARP_READERS == 0 && usize::from(shadow.reader) / 32 == who.warp;
+            shadow.reader == group || shadow.reader & WARP_READERS == 0 && shadow.reader as usize / 32 == who.warp;
         if own_warp && shadow.read_at < self.warp_barriers[who.warp] {
             return Ok(());
         }
@@ -379,7 +383,8 @@ impl SharedMemory {
     }
 }
 
-fn race(who: Who, index: usize, did: &str, thread: u16) -> Box<Fault> {
+#[cold]
+fn race(who: Who, index: usize, did: &str, thread: u32) -> Box<Fault> {
     let text = format!("shared memory race at byte {index}: thread {thread} {did} it with no barrier between");
     Fault::at_lane(who.lane, text)
 }

@@ -10,6 +10,7 @@ use crate::program::{Flag, LANES, Long, Register, RegisterFile, Special, Word};
 const UNSET: u32 = 0xDEAD_BEEF;
 
 /// The registers of a warp, a row each.
+#[derive(Clone)]
 pub struct Registers {
     pub words: Vec<Row>,
     pub longs: Vec<LongRow>,
@@ -88,6 +89,8 @@ pub struct Fragment {
 pub struct Warp {
     pub index: usize,
     pub registers: Registers,
+    /// What the registers hold when a block begins, the block's index aside.
+    initial: Registers,
     /// Lanes that have not exited.
     pub live: u32,
     pub fragments: Vec<Fragment>,
@@ -127,15 +130,12 @@ impl Geometry {
 }
 
 impl Warp {
-    pub fn new(index: usize, file: &RegisterFile, local: usize) -> Self {
-        let registers = Registers {
-            words: vec![[UNSET; LANES]; file.words as usize],
-            longs: vec![[0; LANES]; file.longs as usize],
-            flags: vec![0; file.flags as usize],
-        };
+    pub fn new(index: usize, file: &RegisterFile, geometry: &Geometry, local: usize) -> Self {
+        let initial = initial_registers(index, file, geometry);
         Self {
             index,
-            registers,
+            registers: initial.clone(),
+            initial,
             live: 0,
             fragments: Vec::new(),
             carry: 0,
@@ -147,22 +147,13 @@ impl Warp {
 
     /// Stands all threads of block `block` at the first instruction, whatever the warp did before.
     pub fn begin_block(&mut self, file: &RegisterFile, geometry: &Geometry, block: [u32; 3]) {
-        let registers = &mut self.registers;
-        registers.words.fill([UNSET; LANES]);
-        registers.longs.fill([u64::from(UNSET) << 32 | u64::from(UNSET); LANES]);
-        registers.flags.fill(0);
-        for &(word, value) in &file.word_constants {
-            registers.words[word.0 as usize] = [value; LANES];
-        }
-        for &(long, value) in &file.long_constants {
-            registers.longs[long.0 as usize] = [value; LANES];
-        }
-        for &(flag, value) in &file.flag_constants {
-            registers.flags[flag.0 as usize] = if value { FULL } else { 0 };
-        }
+        self.registers.words.copy_from_slice(&self.initial.words);
+        self.registers.longs.copy_from_slice(&self.initial.longs);
+        self.registers.flags.copy_from_slice(&self.initial.flags);
         for &(word, special) in &file.specials {
-            registers.words[word.0 as usize] =
-                std::array::from_fn(|lane| special_value(special, geometry, block, self.index, lane));
+            if let Special::Block(axis) = special {
+                self.registers.words[word.0 as usize] = [block[usize::from(axis)]; LANES];
+            }
         }
         let threads = geometry.threads() - self.index * LANES;
         self.live = if threads >= LANES { FULL } else { (1 << threads) - 1 };
@@ -220,12 +211,33 @@ impl Warp {
     }
 }
 
-fn special_value(special: Special, geometry: &Geometry, block: [u32; 3], warp: usize, lane: usize) -> u32 {
+fn initial_registers(warp: usize, file: &RegisterFile, geometry: &Geometry) -> Registers {
+    let mut registers = Registers {
+        words: vec![[UNSET; LANES]; file.words as usize],
+        longs: vec![[u64::from(UNSET) << 32 | u64::from(UNSET); LANES]; file.longs as usize],
+        flags: vec![0; file.flags as usize],
+    };
+    for &(word, value) in &file.word_constants {
+        registers.words[word.0 as usize] = [value; LANES];
+    }
+    for &(long, value) in &file.long_constants {
+        registers.longs[long.0 as usize] = [value; LANES];
+    }
+    for &(flag, value) in &file.flag_constants {
+        registers.flags[flag.0 as usize] = if value { FULL } else { 0 };
+    }
+    for &(word, special) in &file.specials {
+        registers.words[word.0 as usize] = std::array::from_fn(|lane| special_value(special, geometry, warp, lane));
+    }
+    registers
+}
+
+/// A special register's value; the block's index is set when a block begins.
+fn special_value(special: Special, geometry: &Geometry, warp: usize, lane: usize) -> u32 {
     let bit = 1u32 << lane;
     match special {
         Special::Thread(axis) => geometry.thread(warp, lane)[usize::from(axis)],
         Special::BlockSize(axis) => geometry.block[usize::from(axis)],
-        Special::Block(axis) => block[usize::from(axis)],
         Special::GridSize(axis) => geometry.grid[usize::from(axis)],
         Special::Lane => lane as u32,
         Special::Warp => warp as u32,
@@ -237,6 +249,6 @@ fn special_value(special: Special, geometry: &Geometry, block: [u32; 3], warp: u
         Special::LanesFrom => !(bit - 1),
         Special::DynamicShared => geometry.dynamic_shared,
         Special::TotalShared => geometry.total_shared,
-        Special::Zero => 0,
+        Special::Block(_) | Special::Zero => 0,
     }
 }
