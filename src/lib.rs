@@ -4,6 +4,7 @@
 //! architectures; [`table`] knows architectures that others trained; [`oracle`] joins space, net and device; [`search`] joins all; [`cli`] alone prints and parses arguments.
 
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod device;

@@ -37,6 +37,12 @@ pub enum Purpose {
     DataFraction = 11,
     /// Draws asked for by a user after the run (`sample`).
     UserSample = 12,
+    /// The order in which a local search looks at neighbours.
+    LocalSearch = 13,
+    /// What a policy of independent decisions may decide.
+    Policy = 14,
+    /// An LSTM generator's initial parameters.
+    LstmInitialise = 15,
 }
 
 /// The key of one stream.

@@ -3,6 +3,7 @@
 //! Results go to the standard output; progress, remarks and errors to the standard error. One file a subcommand; what
 //! they share stands beside them.
 
+mod compare;
 mod data;
 mod doctor;
 mod eval;
@@ -43,6 +44,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::RunArguments),
+    Compare(compare::CompareArguments),
     Sample(sample::SampleArguments),
     Score(score::ScoreArguments),
     Retrain(retrain::RetrainArguments),
@@ -60,6 +62,7 @@ impl Command {
     fn execute(&self) -> CommandResult {
         match self {
             Command::Run(arguments) => run::execute(arguments),
+            Command::Compare(arguments) => compare::execute(arguments),
             Command::Sample(arguments) => sample::execute(arguments),
             Command::Score(arguments) => score::execute(arguments),
             Command::Retrain(arguments) => retrain::execute(arguments),

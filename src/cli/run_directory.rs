@@ -4,7 +4,7 @@ use super::files;
 use super::summary::RunSummary;
 use super::training::BEST;
 use crate::config::OracleKind;
-use crate::generator::Generator;
+use crate::generator::Fitted;
 use crate::net::{Plan, Weights, weights_from_safetensors};
 use crate::report::{MANIFEST_FILE_NAME, Manifest};
 use crate::search::best;
@@ -64,7 +64,10 @@ impl RunDirectory {
 
     /// Whether the run is finished and all its files are there.
     pub fn is_complete(&self) -> bool {
-        let mut files = vec![GENERATOR_FILE, BEST.architecture, MANIFEST_FILE_NAME, REPORT_FILE];
+        let mut files = vec![BEST.architecture, MANIFEST_FILE_NAME, REPORT_FILE];
+        if self.record.config.search.strategy.fits_a_generator() {
+            files.push(GENERATOR_FILE);
+        }
         // What a table knows was not trained here.
         if self.record.config.oracle.kind == OracleKind::Training {
             files.extend([BEST.weights, BEST.onnx]);
@@ -85,13 +88,18 @@ impl RunDirectory {
     }
 
     /// The fitted generator.
-    pub fn generator(&self) -> anyhow::Result<Generator> {
+    pub fn generator(&self) -> anyhow::Result<Fitted> {
         let path = self.path.join(GENERATOR_FILE);
+        let strategy = self.record.config.search.strategy;
+        if !strategy.fits_a_generator() {
+            let (name, strategy) = (self.path.display(), strategy.name());
+            bail!("{name} has no generator: search.strategy = \"{strategy}\" fits none");
+        }
         if !path.exists() {
             self.require_finished("generator")?;
             bail!("{} is missing; `run CONFIG --out {} --resume` writes it anew", path.display(), self.path.display());
         }
-        Ok(Generator::load(&path)?)
+        Ok(Fitted::load(&path)?)
     }
 
     /// The circumstances of the run.

@@ -3,7 +3,7 @@
 use super::exit::{CommandResult, End};
 use super::output::print;
 use super::run_directory::RunDirectory;
-use crate::generator::{Generator, Sampler};
+use crate::generator::{Fitted, Sampler};
 use crate::random::{Purpose, StreamKey};
 use crate::space::{Architecture, Space, space_of};
 use anyhow::{Context, bail};
@@ -78,7 +78,7 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
 }
 
 /// So many draws, less those that are no legal architecture.
-fn draw(generator: &Generator, space: &dyn Space, key: StreamKey, count: usize) -> anyhow::Result<Vec<Sample>> {
+fn draw(generator: &Fitted, space: &dyn Space, key: StreamKey, count: usize) -> anyhow::Result<Vec<Sample>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let draws = generator.sample(&mut key.stream(), count, &mut Sampler::new(threads));
     let sample = |draw: crate::generator::Draw| -> anyhow::Result<Option<Sample>> {

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::net::{Plan, Weights};
 use crate::oracle::{Oracle, TrainingOracle, lower};
 use crate::report::{MANIFEST_FILE_NAME, Manifest, html};
-use crate::search::{Ending, GeneratorProposer, Search, best};
+use crate::search::{Ending, Search, Selected, best};
 use crate::store::{CandidateRecord, FinalRecord, Journal, RunRecord};
 use anyhow::Context;
 use std::path::Path;
@@ -62,9 +62,10 @@ impl Session<'_> {
     }
 
     fn search_and_train(&self, journal: &mut Journal) -> anyhow::Result<bool> {
-        let Some(proposer) = self.search(journal)? else { return Ok(false) };
-        let generator = proposer.generator().context("the search ended without a generator")?;
-        files::write(&self.directory.join(GENERATOR_FILE), &generator.to_bytes()?)?;
+        let Some(strategy) = self.search(journal)? else { return Ok(false) };
+        if let Some(checkpoint) = strategy.checkpoint()? {
+            files::write(&self.directory.join(GENERATOR_FILE), &checkpoint)?;
+        }
         let record = journal.record()?;
         let best = best(&record.candidates).context("no candidate could be evaluated")?;
         write_architecture(self.directory, &BEST, &best.architecture)?;
@@ -78,8 +79,8 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// The search to its end, and its fitted generator. `None`: stopped.
-    fn search(&self, journal: &mut Journal) -> anyhow::Result<Option<GeneratorProposer>> {
+    /// The search to its end, and its strategy with what it has learnt. `None`: stopped.
+    fn search(&self, journal: &mut Journal) -> anyhow::Result<Option<Selected>> {
         let bench = self.bench;
         let training;
         let oracle: &dyn Oracle = match &bench.material {
@@ -89,17 +90,17 @@ impl Session<'_> {
             }
             Material::Table { oracle, .. } => oracle,
         };
-        let mut proposer = GeneratorProposer::new(bench.space.as_ref(), self.config, bench.threads);
+        let mut strategy = Selected::new(bench.space.as_ref(), self.config, bench.threads);
         let mut search = Search {
             space: &bench.space,
-            proposer: &mut proposer,
+            strategy: &mut strategy,
             oracle,
             observer: self.progress,
             threads: bench.threads,
             stop: self.stop,
         };
         let ending = search.run(journal)?;
-        Ok((ending == Ending::Finished).then_some(proposer))
+        Ok((ending == Ending::Finished).then_some(strategy))
     }
 
     /// The best network's weights: those of the file in a finished run, else trained now. `None`: stopped.

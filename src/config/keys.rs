@@ -1,8 +1,8 @@
 //! The one table of every key: its default, its form and its meaning. It serves the parser, `init` and the reference.
 
-use super::ConfigError;
 use super::form::{Form, Interval};
 use super::raw::syntax_error;
+use super::{ConfigError, StrategyKind};
 use toml::Value;
 
 /// One key of the configuration.
@@ -121,15 +121,33 @@ pub(super) const KEYS: &[Key] = &[
     key("generator", "epochs", "70", EPOCHS, "passes over the replay buffer in a refit"),
     key("generator", "batch", "2", Form::Integer(1, 65_536), "graphs in a step"),
     key("generator", "learning_rate", "1e-3", RATE, "Adam's learning rate"),
+    key(
+        "generator",
+        "warm",
+        "false",
+        Form::Flag,
+        "whether a refit begins with the last one's parameters; a resumed run then repeats all its refits",
+    ),
+    key("generator", "rnn_hidden", "128", Form::Integer(1, 4096), "rnn: width of the LSTM's two layers"),
+    key("search", "strategy", "\"graphpnas\"", Form::Choice(StrategyKind::NAMES), "who proposes networks"),
     key("search", "budget", "96", COUNT, "distinct architectures evaluated in all"),
     key("search", "samples_per_iteration", "8", COUNT, "distinct architectures proposed in an iteration"),
     key("search", "keep_top", "15", Form::Integer(2, 1_000_000_000), "replay buffer: the best so many of the history"),
+    key("search", "keep_worst", "0", Form::Integer(0, 1_000_000_000), "the worst so many are unlearnt"),
+    key("search", "worst_weight", "0.1", Form::Number(UNIT), "keep_worst: their weight, taken negatively"),
     key(
         "search",
         "reward",
         "\"cdf\"",
         Form::Choice(&["cdf", "accuracy"]),
         "weight of a buffered graph; cdf: its rank over the buffer's size",
+    ),
+    key(
+        "search",
+        "rank_power",
+        "1.0",
+        Form::Number(Interval::closed(0.0, 100.0)),
+        "cdf only: exponent of the rank over the buffer's size",
     ),
     key(
         "search",
@@ -172,7 +190,32 @@ pub(super) const KEYS: &[Key] = &[
         Form::Integer(0, 1000),
         "round t = 0, 1, ... draws (growth * t + 1) graphs for each candidate wanted",
     ),
+    key("search", "draws", "1", Form::Integer(1, 100_000), "draws for each one looked at, the most probable of them"),
     key("search", "explorer_tries", "1000", COUNT, "explorer's draws of a kind before it counts as exhausted"),
+    key(
+        "search",
+        "explorer_draws",
+        "1",
+        Form::Integer(1, 10_000),
+        "of so many of the explorer's draws the one with the rarest choices is taken",
+    ),
+    key(
+        "search",
+        "population",
+        "30",
+        Form::Integer(2, 1_000_000),
+        "regularized-evolution: the newest so many are alive",
+    ),
+    key("search", "tournament", "10", Form::Integer(1, 1_000_000), "regularized-evolution: rivals for a child"),
+    key(
+        "search",
+        "improvement",
+        "\"best\"",
+        Form::Choice(&["best", "first"]),
+        "local-search: goes to the best neighbour or the first better one",
+    ),
+    key("search", "policy_learning_rate", "0.05", RATE, "reinforce: Adam's learning rate"),
+    key("search", "policy_baseline", "0.9", BELOW_ONE, "reinforce: weight of the old value in the moving baseline"),
     key(
         "oracle",
         "kind",

@@ -48,6 +48,7 @@ pub fn config() -> Config {
             epochs: 40,
             batch: 2,
             learning_rate: 1e-3,
+            ..crate::config::Config::from_toml("", &[]).unwrap().generator
         },
         search: SearchConfig {
             budget: 64,
@@ -64,6 +65,7 @@ pub fn config() -> Config {
             sampling_rounds: 20,
             sampling_growth: 5,
             explorer_tries: 1000,
+            ..crate::config::Config::from_toml("", &[]).unwrap().search
         },
         oracle: OracleConfig {
             kind: OracleKind::Training,

@@ -10,7 +10,7 @@ mod statistics;
 pub mod svg;
 mod time;
 
-pub use html::html;
+pub use html::{comparison_html, html};
 pub use manifest::{
     DataFacts, DeviceFacts, FILE_NAME as MANIFEST_FILE_NAME, FileChecksum, Host, Manifest, ManifestError, Session,
 };

@@ -1,8 +1,8 @@
-//! The real space and generator as the loop sees them.
+//! The real spaces and generators as the loop sees them.
 
 use super::{BoxError, Draw, Proposer, SearchSpace};
 use crate::config::{ClassicalKind, Config, GeneratorConfig};
-use crate::generator::{FitSettings, Generator, GeneratorError, Sampler};
+use crate::generator::{FitReport, FitSettings, Generator, GeneratorError, LstmGenerator, Sampler};
 use crate::graph::LabelledGraph;
 use crate::random::Stream;
 use crate::space::{Architecture, ComponentShape, Space};
@@ -25,22 +25,115 @@ impl SearchSpace for Box<dyn Space> {
     fn explore(&self, stream: &mut Stream, kind: ClassicalKind) -> Result<Architecture, BoxError> {
         Ok(self.as_ref().explore(stream, kind)?)
     }
+
+    fn neighbours(&self, architecture: &Architecture) -> Result<Vec<Architecture>, BoxError> {
+        Ok(self.as_ref().neighbours(architecture)?)
+    }
+
+    fn mutate(&self, architecture: &Architecture, stream: &mut Stream) -> Result<Architecture, BoxError> {
+        Ok(self.as_ref().mutate(architecture, stream)?)
+    }
 }
 
-/// The graph generator, made anew for every fit.
-pub struct GeneratorProposer {
+/// A distribution over architectures that can be fitted to a weighted buffer.
+pub trait Model: Sized {
+    /// The model with fresh parameters, which depend on the seed, the iteration and the component only.
+    ///
+    /// # Errors
+    /// Settings that do not suit the graphs.
+    fn fresh(
+        shapes: &[ComponentShape],
+        config: &GeneratorConfig,
+        seed: u64,
+        iteration: u64,
+    ) -> Result<Self, GeneratorError>;
+
+    /// Fits it from its present parameters on. `None`: stopped.
+    ///
+    /// # Errors
+    /// Where the buffer does not suit the model, or the loss stops being finite.
+    fn fit(
+        &mut self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError>;
+
+    /// Draws so many architectures; the sampler changes no result.
+    fn sample(&self, stream: &mut Stream, count: usize, sampler: &mut Sampler) -> Vec<crate::generator::Draw>;
+}
+
+impl Model for Generator {
+    fn fresh(
+        shapes: &[ComponentShape],
+        config: &GeneratorConfig,
+        seed: u64,
+        iteration: u64,
+    ) -> Result<Self, GeneratorError> {
+        Generator::new(shapes, config, seed, iteration)
+    }
+
+    fn fit(
+        &mut self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError> {
+        Generator::fit(self, buffer, weights, settings, stop)
+    }
+
+    fn sample(&self, stream: &mut Stream, count: usize, sampler: &mut Sampler) -> Vec<crate::generator::Draw> {
+        Generator::sample(self, stream, count, sampler)
+    }
+}
+
+impl Model for LstmGenerator {
+    fn fresh(
+        shapes: &[ComponentShape],
+        config: &GeneratorConfig,
+        seed: u64,
+        iteration: u64,
+    ) -> Result<Self, GeneratorError> {
+        LstmGenerator::new(shapes, config.rnn_hidden, seed, iteration)
+    }
+
+    fn fit(
+        &mut self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError> {
+        LstmGenerator::fit(self, buffer, weights, settings, stop)
+    }
+
+    fn sample(&self, stream: &mut Stream, count: usize, _: &mut Sampler) -> Vec<crate::generator::Draw> {
+        LstmGenerator::sample(self, stream, count)
+    }
+}
+
+/// A model as the loop sees it, made anew for every fit unless `generator.warm` is set.
+pub struct ModelProposer<M> {
     shapes: Vec<ComponentShape>,
     config: GeneratorConfig,
     seed: u64,
     threads: usize,
     sampler: Mutex<Sampler>,
-    fitted: Option<Generator>,
+    fitted: Option<M>,
 }
 
-impl GeneratorProposer {
-    /// The configuration's generator for the graphs of this space. `threads` change no result.
+/// The graph generator.
+pub type GeneratorProposer = ModelProposer<Generator>;
+
+/// The LSTM.
+pub type RnnProposer = ModelProposer<LstmGenerator>;
+
+impl<M: Model> ModelProposer<M> {
+    /// The configuration's model for the graphs of this space. `threads` change no result.
     pub fn new(space: &dyn Space, config: &Config, threads: usize) -> Self {
-        GeneratorProposer {
+        ModelProposer {
             shapes: space.components(),
             config: config.generator.clone(),
             seed: config.run.seed,
@@ -50,33 +143,24 @@ impl GeneratorProposer {
         }
     }
 
-    /// The generator as last fitted; `None` before the first fit.
-    pub fn generator(&self) -> Option<&Generator> {
+    /// The model as last fitted; `None` before the first fit.
+    pub fn model(&self) -> Option<&M> {
         self.fitted.as_ref()
     }
 
-    fn fit(
-        &self,
-        buffer: &[Vec<LabelledGraph>],
-        weights: &[f64],
-        iteration: u64,
-        stop: &AtomicBool,
-    ) -> Result<Option<(Generator, Vec<f64>)>, GeneratorError> {
-        let mut generator = Generator::new(&self.shapes, &self.config, self.seed, iteration)?;
-        let settings = FitSettings {
+    fn settings(&self, iteration: u64) -> FitSettings {
+        FitSettings {
             epochs: self.config.epochs,
             batch: self.config.batch,
             learning_rate: self.config.learning_rate,
             seed: self.seed,
             iteration,
             threads: self.threads,
-        };
-        let report = generator.fit(buffer, weights, &settings, stop)?;
-        Ok(report.map(|report| (generator, report.losses)))
+        }
     }
 }
 
-impl Proposer for GeneratorProposer {
+impl<M: Model> Proposer for ModelProposer<M> {
     fn refit(
         &mut self,
         buffer: &[Vec<LabelledGraph>],
@@ -84,15 +168,25 @@ impl Proposer for GeneratorProposer {
         iteration: u64,
         stop: &AtomicBool,
     ) -> Result<Option<Vec<f64>>, BoxError> {
-        let Some((generator, losses)) = self.fit(buffer, weights, iteration, stop)? else { return Ok(None) };
-        self.fitted = Some(generator);
-        Ok(Some(losses))
+        let mut model = match self.fitted.take().filter(|_| self.config.warm) {
+            Some(model) => model,
+            None => M::fresh(&self.shapes, &self.config, self.seed, iteration)?,
+        };
+        let report = model.fit(buffer, weights, &self.settings(iteration), stop)?;
+        Ok(report.map(|report| {
+            self.fitted = Some(model);
+            report.losses
+        }))
+    }
+
+    fn is_warm(&self) -> bool {
+        self.config.warm
     }
 
     /// Nothing before the first fit.
     fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
         let sampler = &mut *self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-        let draws = self.fitted.iter().flat_map(|generator| generator.sample(stream, count, sampler));
+        let draws = self.fitted.iter().flat_map(|model| model.sample(stream, count, sampler));
         draws.map(|draw| Draw { components: draw.components, log_probability: draw.log_probability }).collect()
     }
 }
@@ -122,7 +216,7 @@ mod tests {
         let weights = [1.0, 0.6, 0.3];
         let mut first = GeneratorProposer::new(space.as_ref(), &config, 1);
         let mut second = GeneratorProposer::new(space.as_ref(), &config, 2);
-        assert!(first.generator().is_none() && first.sample(&mut stream(), 4).is_empty());
+        assert!(first.model().is_none() && first.sample(&mut stream(), 4).is_empty());
         // The second one's earlier fit leaves no trace.
         second.refit(&buffer[..2], &weights[..2], 1, &stop).unwrap();
         let before = second.sample(&mut stream(), 4);

@@ -32,6 +32,18 @@ pub trait SearchSpace {
     /// # Errors
     /// Where the draw made no legal architecture.
     fn explore(&self, stream: &mut Stream, kind: ClassicalKind) -> Result<Architecture, BoxError>;
+
+    /// All legal architectures one change away.
+    ///
+    /// # Errors
+    /// Where the architecture is not of this space.
+    fn neighbours(&self, architecture: &Architecture) -> Result<Vec<Architecture>, BoxError>;
+
+    /// A random legal architecture close by.
+    ///
+    /// # Errors
+    /// Where the architecture is not of this space, or the draw made no legal one.
+    fn mutate(&self, architecture: &Architecture, stream: &mut Stream) -> Result<Architecture, BoxError>;
 }
 
 /// One draw from a generator.
@@ -45,7 +57,7 @@ pub struct Draw {
 
 /// What the loop needs of a generator.
 pub trait Proposer {
-    /// Fits the generator from scratch to a replay buffer and returns the mean loss of every epoch; `None` when `stop`
+    /// Fits the generator to a replay buffer, from scratch or from where its last fit ended, and returns the mean loss of every epoch; `None` when `stop`
     /// was raised before it was done. Deterministic in everything but `stop`.
     ///
     /// `buffer` holds one list of components for each architecture, best first, and `weights` its weight, which may be
@@ -61,6 +73,31 @@ pub trait Proposer {
         stop: &AtomicBool,
     ) -> Result<Option<Vec<f64>>, BoxError>;
 
+    /// Whether a fit begins with the parameters of the last one.
+    fn is_warm(&self) -> bool {
+        false
+    }
+
     /// Draws so many architectures from the generator as last fitted.
     fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw>;
+}
+
+impl<P: Proposer + ?Sized> Proposer for &mut P {
+    fn refit(
+        &mut self,
+        buffer: &[Vec<LabelledGraph>],
+        weights: &[f64],
+        iteration: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<f64>>, BoxError> {
+        (**self).refit(buffer, weights, iteration, stop)
+    }
+
+    fn is_warm(&self) -> bool {
+        (**self).is_warm()
+    }
+
+    fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
+        (**self).sample(stream, count)
+    }
 }

@@ -1,27 +1,11 @@
-//! An iteration's candidates: new and legal architectures from the generator and the explorer.
+//! An iteration's candidates: new and legal architectures from the strategy and the explorer.
 
 use super::explore::{Slot, explore};
-use super::{Draw, Proposer, SearchError, SearchSpace};
-use crate::config::SearchConfig;
+use super::{BoxError, SearchError, Situation, Strategy, Suggestion};
 use crate::random::{Purpose, StreamKey};
+use crate::space::Architecture;
 use crate::store::{CandidateRecord, Origin, SamplingRecord};
 use std::collections::HashSet;
-
-/// What is wanted of whom.
-pub(super) struct Request<'a> {
-    /// The run's seed.
-    pub seed: u64,
-    /// `[search]`
-    pub search: &'a SearchConfig,
-    /// The iteration, from 0.
-    pub iteration: u64,
-    /// Candidates of the iteration.
-    pub size: usize,
-    /// Of these, the explorer's.
-    pub explored: usize,
-    /// All earlier candidates.
-    pub history: &'a [CandidateRecord],
-}
 
 /// The candidates, and how they were found.
 pub(super) struct Proposal {
@@ -29,36 +13,41 @@ pub(super) struct Proposal {
     pub sampling: SamplingRecord,
 }
 
-/// Draws the iteration's candidates: the generator's first, then the explorer's, which also fills what the generator
-/// left open.
+/// Draws the iteration's candidates: the strategy's first, then the `explored` ones of the explorer, which also fills
+/// what the strategy left open.
 ///
 /// # Errors
 /// [`SearchError::Exhausted`] where the explorer finds nothing new.
 pub(super) fn propose(
-    space: &dyn SearchSpace,
-    proposer: &dyn Proposer,
-    request: &Request,
+    strategy: &dyn Strategy,
+    situation: &Situation,
+    explored: usize,
 ) -> Result<Proposal, SearchError> {
     let mut drawing = Drawing {
-        space,
-        request,
-        known: request.history.iter().map(|candidate| candidate.key.clone()).collect(),
-        candidates: Vec::with_capacity(request.size),
+        situation,
+        known: situation.history.iter().map(|candidate| candidate.key.clone()).collect(),
+        candidates: Vec::with_capacity(situation.size),
         sampling: SamplingRecord::default(),
     };
-    let wanted = request.size - request.explored;
-    drawing.generate(proposer, wanted);
+    let wanted = situation.size - explored.min(situation.size);
+    drawing.generate(strategy, wanted);
     drawing.sampling.filled_by_explorer = (wanted - drawing.candidates.len()) as u64;
-    while drawing.candidates.len() < request.size {
+    while drawing.candidates.len() < situation.size {
         drawing.explore()?;
     }
     Ok(Proposal { candidates: drawing.candidates, sampling: drawing.sampling })
 }
 
+/// A legal architecture that was drawn.
+struct Legal {
+    architecture: Architecture,
+    key: String,
+    log_probability: Option<f64>,
+}
+
 /// An iteration's candidates so far.
 struct Drawing<'a> {
-    space: &'a dyn SearchSpace,
-    request: &'a Request<'a>,
+    situation: &'a Situation<'a>,
     /// Keys of the history and of this iteration.
     known: HashSet<String>,
     candidates: Vec<CandidateRecord>,
@@ -67,68 +56,69 @@ struct Drawing<'a> {
 
 impl Drawing<'_> {
     /// Rejection sampling: round t draws `wanted * (growth * t + 1)` graphs, until enough of them are legal and new.
-    fn generate(&mut self, proposer: &dyn Proposer, wanted: usize) {
-        for round in 0..self.request.search.sampling_rounds {
+    fn generate(&mut self, strategy: &dyn Strategy, wanted: usize) {
+        for round in 0..self.situation.search.sampling_rounds {
             if self.candidates.len() >= wanted {
                 return;
             }
             self.sampling.rounds += 1;
             let mut stream = StreamKey {
-                seed: self.request.seed,
+                seed: self.situation.seed,
                 purpose: Purpose::Sample,
-                candidate: self.request.iteration,
+                candidate: self.situation.iteration,
                 epoch: round as u64,
             }
             .stream();
-            let count = wanted * (self.request.search.sampling_growth * round + 1);
-            for draw in proposer.sample(&mut stream, count) {
+            let count = wanted * (self.situation.search.sampling_growth * round + 1);
+            for suggestion in strategy.draw(self.situation, &mut stream, count) {
                 if self.candidates.len() >= wanted {
                     return;
                 }
-                self.take(draw);
+                self.take(suggestion);
             }
         }
     }
 
-    /// Takes a draw of the generator, or counts why not.
-    fn take(&mut self, draw: Draw) {
+    /// Takes what the strategy drew, or counts why not.
+    fn take(&mut self, suggestion: Suggestion) {
         self.sampling.drawn += 1;
-        let legal = self.space.assemble(draw.components).and_then(|architecture| {
-            let key = self.space.key(&architecture)?;
-            Ok((architecture, key))
-        });
-        match legal {
+        match self.legal(suggestion) {
             Err(_) => self.sampling.invalid += 1,
-            Ok((_, key)) if self.known.contains(&key) => self.sampling.duplicates += 1,
-            Ok((architecture, key)) => {
+            Ok(legal) if self.known.contains(&legal.key) => self.sampling.duplicates += 1,
+            Ok(Legal { architecture, key, log_probability }) => {
                 let mut candidate = self.candidate(Origin::Generator, architecture, key);
-                candidate.log_probability = Some(draw.log_probability);
+                candidate.log_probability = log_probability;
                 self.add(candidate);
             }
         }
     }
 
-    fn explore(&mut self) -> Result<(), SearchError> {
-        let slot = Slot {
-            seed: self.request.seed,
-            iteration: self.request.iteration,
-            place: self.candidates.len() as u64,
-            number: self.next_number(),
+    fn legal(&self, suggestion: Suggestion) -> Result<Legal, BoxError> {
+        let space = self.situation.space;
+        let (architecture, log_probability) = match suggestion {
+            Suggestion::Architecture(architecture) => (architecture, None),
+            Suggestion::Graphs { components, log_probability } => (space.assemble(components)?, Some(log_probability)),
         };
-        let found = explore(self.space, self.request.search, &slot, &self.known)?;
+        let key = space.key(&architecture)?;
+        Ok(Legal { architecture, key, log_probability })
+    }
+
+    fn explore(&mut self) -> Result<(), SearchError> {
+        let slot = Slot { situation: self.situation, before: &self.candidates, known: &self.known };
+        let found = explore(&slot)?;
         let candidate = self.candidate(Origin::Explorer(found.kind), found.architecture, found.key);
         self.add(candidate);
         Ok(())
     }
 
     fn next_number(&self) -> u64 {
-        (self.request.history.len() + self.candidates.len()) as u64
+        (self.situation.history.len() + self.candidates.len()) as u64
     }
 
-    fn candidate(&self, origin: Origin, architecture: crate::space::Architecture, key: String) -> CandidateRecord {
+    fn candidate(&self, origin: Origin, architecture: Architecture, key: String) -> CandidateRecord {
         CandidateRecord {
             number: self.next_number(),
-            iteration: self.request.iteration,
+            iteration: self.situation.iteration,
             origin,
             architecture,
             key,

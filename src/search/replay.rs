@@ -1,5 +1,6 @@
-//! The replay buffer: the best of the history.
+//! The replay buffer: the best of the history, and perhaps the worst.
 
+use crate::config::SearchConfig;
 use crate::store::CandidateRecord;
 use std::cmp::Ordering;
 
@@ -13,6 +14,29 @@ pub fn top(history: &[CandidateRecord], keep: usize) -> Vec<&CandidateRecord> {
         history.iter().filter_map(|candidate| accuracy(candidate).map(|accuracy| (accuracy, candidate))).collect();
     succeeded.sort_by(better_first);
     succeeded.into_iter().take(keep).map(|(_, candidate)| candidate).collect()
+}
+
+/// What a model learns from.
+pub(super) struct Buffer<'a> {
+    /// The best of the history, best first.
+    pub best: Vec<&'a CandidateRecord>,
+    /// The worst of what is left, best first.
+    pub worst: Vec<&'a CandidateRecord>,
+}
+
+impl<'a> Buffer<'a> {
+    /// All of it.
+    pub fn all(&self) -> impl Iterator<Item = &'a CandidateRecord> {
+        self.best.iter().chain(&self.worst).copied()
+    }
+}
+
+/// The `search.keep_top` best candidates and, of the others, the `search.keep_worst` worst.
+pub(super) fn buffer<'a>(history: &'a [CandidateRecord], search: &SearchConfig) -> Buffer<'a> {
+    let mut best = top(history, usize::MAX);
+    let rest = best.split_off(best.len().min(search.keep_top));
+    let worst = rest[rest.len().saturating_sub(search.keep_worst)..].to_vec();
+    Buffer { best, worst }
 }
 
 /// The best candidate by validation accuracy; `None` where none succeeded.

@@ -36,7 +36,9 @@ impl Attempt<'_> {
         let mut journal = Journal::open(directory)?;
         let space = ToySpace { nodes: NODES };
         let Attempt { threads, oracle, observer, stop } = self;
-        Search { space: &space, proposer, oracle, observer: *observer, threads: *threads, stop }.run(&mut journal)
+        let mut strategy = Learned::new(proposer);
+        let strategy: &mut dyn Strategy = &mut strategy;
+        Search { space: &space, strategy, oracle, observer: *observer, threads: *threads, stop }.run(&mut journal)
     }
 }
 
@@ -191,9 +193,10 @@ fn an_exhausted_space_is_named() {
     let mut journal = Journal::open(directory.path()).unwrap();
     let (space, mut proposer) = (ToySpace { nodes: 3 }, ToyProposer::new(3));
     let (oracle, observer, stop) = (&ToyOracle::default(), &Silent, &NEVER);
-    let error = Search { space: &space, proposer: &mut proposer, oracle, observer, threads: 1, stop }
-        .run(&mut journal)
-        .unwrap_err();
+    let error =
+        Search { space: &space, strategy: &mut Learned::new(&mut proposer), oracle, observer, threads: 1, stop }
+            .run(&mut journal)
+            .unwrap_err();
     assert!(matches!(error, SearchError::Exhausted { tries: 500, known: 7, .. }), "{error}");
     assert!(error.to_string().contains("search.budget"));
 }

@@ -61,7 +61,7 @@ pub fn components(dag: &Dag) -> Vec<LabelledGraph> {
     vec![LabelledGraph { dag: dag.clone(), operators: Vec::new() }]
 }
 
-fn stage(architecture: &Architecture) -> &Dag {
+pub fn stage(architecture: &Architecture) -> &Dag {
     let Architecture::RandWire { stages } = architecture else { panic!("a toy is of the RandWire space") };
     &stages[0]
 }
@@ -88,6 +88,21 @@ impl SearchSpace for ToySpace {
     fn explore(&self, stream: &mut Stream, kind: ClassicalKind) -> Result<Architecture, BoxError> {
         let p = if kind == ClassicalKind::Ws { 0.3 } else { 0.2 };
         self.assemble(components(&random_graph(self.nodes, stream, |_, _| p)))
+    }
+
+    fn neighbours(&self, architecture: &Architecture) -> Result<Vec<Architecture>, BoxError> {
+        let pairs = (0..self.nodes).flat_map(|to| (0..to).map(move |from| (from, to)));
+        let flipped = pairs.map(|(from, to)| {
+            let mut dag = stage(architecture).clone();
+            dag.flip_edge(from, to);
+            dag
+        });
+        Ok(flipped.filter(|dag| dag.edge_count() > 0).map(|dag| super::toys::architecture(&dag)).collect())
+    }
+
+    fn mutate(&self, architecture: &Architecture, stream: &mut Stream) -> Result<Architecture, BoxError> {
+        let neighbours = self.neighbours(architecture)?;
+        Ok(neighbours[stream.random_range(0..neighbours.len())].clone())
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Journal {
     connection: Connection,
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Journal {
@@ -31,6 +31,16 @@ impl Journal {
         schema::create(&unfinished, &reading::to_json(config))?;
         directory::publish(directory, &unfinished)?;
         Journal::connect(directory, lock)
+    }
+
+    /// Begins the journal of a new run that lives in memory only, and as long as this value.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn in_memory(config: &Config) -> Result<Journal, StoreError> {
+        let path = PathBuf::from(":memory:");
+        let connection = schema::create_in_memory(&path, &reading::to_json(config))?;
+        Ok(Journal { connection, path, _lock: None })
     }
 
     /// Opens the journal of a run for writing.
@@ -59,7 +69,7 @@ impl Journal {
 
     fn connect(directory: &Path, lock: File) -> Result<Journal, StoreError> {
         let path = directory.join(JOURNAL_FILE);
-        Ok(Journal { connection: schema::open(&path)?, path, _lock: lock })
+        Ok(Journal { connection: schema::open(&path)?, path, _lock: Some(lock) })
     }
 
     /// Everything the journal holds.

@@ -59,18 +59,24 @@ CREATE TABLE final (
 
 /// Makes the tables in a new file and notes the configuration.
 pub(super) fn create(path: &Path, config: &str) -> Result<(), StoreError> {
-    let build = || -> rusqlite::Result<()> {
-        let mut connection = Connection::open(path)?;
-        prepare(&connection)?;
-        let transaction = connection.transaction()?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        transaction.execute_batch(TABLES)?;
-        transaction.execute("INSERT INTO run (id, config) VALUES (0, ?1)", [config])?;
-        transaction.commit()?;
-        connection.close().map_err(|(_, error)| error)
-    };
+    let build = || fill(Connection::open(path)?, config)?.close().map_err(|(_, error)| error);
     build().map_err(|error| failure(path, error))
+}
+
+/// The same in memory; `path` stands in errors.
+pub(super) fn create_in_memory(path: &Path, config: &str) -> Result<Connection, StoreError> {
+    Connection::open_in_memory().and_then(|connection| fill(connection, config)).map_err(|error| failure(path, error))
+}
+
+fn fill(mut connection: Connection, config: &str) -> rusqlite::Result<Connection> {
+    prepare(&connection)?;
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.execute("INSERT INTO run (id, config) VALUES (0, ?1)", [config])?;
+    transaction.commit()?;
+    Ok(connection)
 }
 
 /// Opens a journal and checks that it is one. Readers too open it for writing, because the first to come after a kill

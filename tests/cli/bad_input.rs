@@ -84,7 +84,7 @@ fn configurations() {
     changed("syntax.toml", "nodes = 5", "nodes = = 5");
     changed("section.toml", "[oracle]", "[orcale]");
     changed("outside.toml", "\n[run]", "budget = 3\n[run]");
-    changed("key.toml", "keep_top", "keep_best");
+    changed("key.toml", "keep_top", "keep_tops");
     changed("elsewhere.toml", "budget = 10", "budget = 10\nhidden = 3");
     changed("type.toml", "nodes = 5", "nodes = \"five\"");
     changed("range.toml", "data_fraction = 0.2", "data_fraction = 1.2");
@@ -106,7 +106,7 @@ fn configurations() {
         (USAGE, "run {}syntax.toml", &["{}syntax.toml", "line 9"]),
         (USAGE, "run {}section.toml", &["[orcale]", "[oracle]"]),
         (USAGE, "run {}outside.toml", &["`budget`", "[search]"]),
-        (USAGE, "run {}key.toml", &["`keep_best`", "`keep_top`"]),
+        (USAGE, "run {}key.toml", &["`keep_tops`", "`keep_top`"]),
         (USAGE, "run {}elsewhere.toml", &["`hidden`", "[generator]"]),
         (USAGE, "run {}type.toml", &["space.nodes = \"five\"", "whole number"]),
         (USAGE, "run {}range.toml", &["oracle.data_fraction = 1.2", "(0, 1]"]),

@@ -16,6 +16,8 @@ const SETTINGS: FitSettings =
 
 fn config() -> GeneratorConfig {
     GeneratorConfig {
+        warm: false,
+        rnn_hidden: 128,
         kind: GeneratorKind::Gran,
         hidden: 16,
         layers: 2,

@@ -4,6 +4,7 @@ mod accuracy;
 mod candidates;
 mod chart;
 mod checklist;
+mod comparison;
 mod cost;
 mod distribution;
 mod facts;
@@ -11,6 +12,8 @@ mod format;
 mod losses;
 mod networks;
 mod setup;
+
+pub use comparison::comparison_html;
 
 use super::Manifest;
 use super::markup::Escaped;
