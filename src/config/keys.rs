@@ -210,11 +210,11 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "search",
         "improvement",
-        "\"best\"",
+        "\"first\"",
         Form::Choice(&["best", "first"]),
         "local-search: goes to the best neighbour or the first better one",
     ),
-    key("search", "policy_learning_rate", "0.05", RATE, "reinforce: Adam's learning rate"),
+    key("search", "policy_learning_rate", "0.1", RATE, "reinforce: Adam's learning rate"),
     key("search", "policy_baseline", "0.9", BELOW_ONE, "reinforce: weight of the old value in the moving baseline"),
     key(
         "oracle",
