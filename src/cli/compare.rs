@@ -164,7 +164,7 @@ impl Material {
         if let Some(table) = &self.table {
             return Ok(Box::new(crate::oracle::TableOracle::new(table.clone())));
         }
-        let (dataset, splits) = crate::data::load(&config.data, config.run.seed)?;
+        let (dataset, splits) = crate::data::load_and_say(&config.data, config.run.seed, &super::output::remark)?;
         Ok(Box::new(crate::oracle::TrainingOracle::new(config, std::sync::Arc::new(dataset), &splits)))
     }
 

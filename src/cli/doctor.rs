@@ -97,7 +97,7 @@ fn examine(arguments: &DoctorArguments) -> Findings {
 
 /// Loads a data set, which checks it.
 fn data(source: DataSource, path: Option<PathBuf>, what: &str) -> DataFinding {
-    let config = DataConfig { source, path, validation_images: 200, test_images: 200 };
+    let config = DataConfig { path, validation_images: 200, test_images: 200, ..DataConfig::of(source) };
     match data::load(&config, 0) {
         Ok((dataset, _)) => DataFinding {
             source,

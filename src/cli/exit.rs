@@ -50,7 +50,8 @@ pub(super) fn code(result: CommandResult) -> ExitCode {
 /// Whether the user's arguments or configuration are at fault.
 fn is_usage(cause: &(dyn Error + 'static)) -> bool {
     let data = cause.downcast_ref::<DataError>();
-    let split = matches!(data, Some(DataError::EmptyPart { .. } | DataError::NoTrainingImages { .. }));
+    let split =
+        matches!(data, Some(DataError::EmptyPart { .. } | DataError::NoTrainingImages { .. } | DataError::NoPath(_)));
     let space = matches!(cause.downcast_ref::<SpaceError>(), Some(SpaceError::Stages(_) | SpaceError::Graph { .. }));
     split || space || cause.is::<ConfigError>() || cause.is::<UsageError>()
 }

@@ -6,6 +6,7 @@
 mod compare;
 mod data;
 mod doctor;
+mod dry_run;
 mod eval;
 mod exit;
 mod export;

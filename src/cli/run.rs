@@ -1,5 +1,6 @@
 //! `run`: the whole search, from a configuration to a trained generator, the best network and the report.
 
+use super::dry_run;
 use super::exit::{CommandResult, End};
 use super::interrupt::stop_flag;
 use super::output::{print, print_json, remark};
@@ -38,6 +39,9 @@ pub(super) struct RunArguments {
     /// Replace a value of the configuration, for instance search.budget=96
     #[arg(long, value_name = "KEY=VALUE", value_parser = split_override)]
     set: Vec<Override>,
+    /// Say what the run would cost: parameters, multiply-adds, memory, and time and disk from rates measured now
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
     /// Print the closing summary as a JSON object
     #[arg(long)]
     json: bool,
@@ -63,6 +67,9 @@ impl RunArguments {
 pub(super) fn execute(arguments: &RunArguments) -> CommandResult {
     let config = arguments.config()?;
     check_device(config.run.device)?;
+    if arguments.dry_run {
+        return dry_run::execute(&config, arguments.json);
+    }
     let directory = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.run.name));
     let found = find(&directory, &config, arguments.resume)?;
     if let Some(run) = found.as_ref().filter(|run| run.is_complete()) {

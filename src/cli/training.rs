@@ -112,7 +112,7 @@ impl Network<'_> {
     pub fn to_onnx(&self) -> anyhow::Result<Vec<u8>> {
         let dataset = &self.bench.images()?.dataset;
         let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-        let metadata = preprocessing(&wide(dataset.mean()), &wide(dataset.deviation()), &self.bench.classes(dataset));
+        let metadata = preprocessing(&wide(dataset.mean()), &wide(dataset.deviation()), dataset.class_names());
         onnx(self.plan, self.weights, &metadata).context("the ONNX file")
     }
 }

@@ -1,6 +1,7 @@
 //! What a run works with: its data, its space and this machine.
 
-use crate::config::{Config, DataSource, DeviceChoice, OracleKind};
+use super::output::remark;
+use crate::config::{Config, DeviceChoice, OracleKind};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::oracle::TableOracle;
@@ -14,10 +15,6 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The classes of Fashion-MNIST, by label (Xiao et al. 2017, table 2).
-const CLOTHES: [&str; 10] =
-    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
-
 /// What the checksum in the manifest is of: not the files, which may be compressed or not.
 const DECODED: &str = "images and labels, decoded";
 
@@ -26,7 +23,6 @@ pub(super) struct Workbench {
     pub material: Material,
     pub space: Box<dyn Space>,
     pub threads: usize,
-    source: DataSource,
 }
 
 /// What rewards are made of.
@@ -45,7 +41,7 @@ pub(super) struct Images {
 
 impl Images {
     fn load(config: &Config) -> anyhow::Result<Images> {
-        let (dataset, splits) = data::load(&config.data, config.run.seed)?;
+        let (dataset, splits) = data::load_and_say(&config.data, config.run.seed, &remark)?;
         Ok(Images { dataset: Arc::new(dataset), splits: Arc::new(splits) })
     }
 
@@ -90,8 +86,7 @@ impl Workbench {
         check_device(config.run.device)?;
         let space = space_of(config)?;
         let material = Material::load(config)?;
-        let (threads, source) = (threads(config.run.threads), config.data.source);
-        Ok(Workbench { material, space, threads, source })
+        Ok(Workbench { material, space, threads: threads(config.run.threads) })
     }
 
     /// The same for a run that is there already: what trained it does not matter, its data do.
@@ -130,7 +125,7 @@ impl Workbench {
                 training_images: splits.train.len(),
                 validation_images: splits.validation.len(),
                 test_images: splits.test.len(),
-                classes: self.classes(dataset),
+                classes: dataset.class_names().to_vec(),
                 files: vec![FileChecksum { name: DECODED.into(), sha256: dataset.checksum().into() }],
             },
             Material::Table { oracle, sha256 } => DataFacts {
@@ -147,14 +142,6 @@ impl Workbench {
     /// The device in the manifest's terms.
     pub fn device_facts(&self) -> DeviceFacts {
         DeviceFacts { name: "cpu".into(), instruction_set: InstructionSet::best().to_string(), threads: self.threads }
-    }
-
-    /// Names of the classes, in the order of the logits.
-    pub fn classes(&self, dataset: &Dataset) -> Vec<String> {
-        match self.source {
-            DataSource::Embedded | DataSource::FashionMnist => CLOTHES.map(String::from).into(),
-            DataSource::Synthetic => (0..dataset.classes()).map(|class| format!("direction {class}")).collect(),
-        }
     }
 }
 

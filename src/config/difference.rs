@@ -3,8 +3,10 @@
 use super::Config;
 use serde_json::Value;
 
-/// The keys, as `section.key`, in which two configurations differ. `run.name` and `run.threads` change no result and
-/// are left out.
+/// Keys that change no result.
+const IRRELEVANT: [&str; 3] = ["run.name", "run.threads", "data.cache"];
+
+/// The keys, as `section.key`, in which two configurations differ; those that change no result are left out.
 pub fn differences(first: &Config, second: &Config) -> Vec<String> {
     let (Ok(first), Ok(second)) = (serde_json::to_value(first), serde_json::to_value(second)) else {
         return Vec::new();
@@ -13,7 +15,7 @@ pub fn differences(first: &Config, second: &Config) -> Vec<String> {
     for (section, values) in first.as_object().into_iter().flatten() {
         for (name, value) in values.as_object().into_iter().flatten() {
             let key = format!("{section}.{name}");
-            if !matches!(key.as_str(), "run.name" | "run.threads") && lookup(&second, section, name) != Some(value) {
+            if !IRRELEVANT.contains(&key.as_str()) && lookup(&second, section, name) != Some(value) {
                 keys.push(key);
             }
         }

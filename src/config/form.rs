@@ -14,7 +14,7 @@ pub(super) enum Form {
     Flag,
     /// Text that can name a folder.
     Name,
-    /// A folder; empty: none.
+    /// A folder or file; empty: the usual one.
     Path,
     /// A file; empty: none.
     File,
@@ -98,7 +98,7 @@ impl Form {
             Form::Number(interval) => format!("a number in {interval}"),
             Form::Flag => "true or false".into(),
             Form::Name => "1 to 100 letters, digits, `-`, `_` or `.`, not beginning with `.`".into(),
-            Form::Path => "the path of a folder in quotes, or \"\" for the usual place".into(),
+            Form::Path => "the path of a folder or file in quotes, or \"\" for the usual place".into(),
             Form::File => "the path of a file in quotes, or \"\" for none".into(),
             Form::Choice(words) => quoted(words),
             Form::Choices(words) => format!("a list, not empty, of {}", quoted(words)),

@@ -63,7 +63,7 @@ const MOMENTUM: &str = "momentum of stochastic gradient descent";
 const WEIGHT_DECAY: &str = "L2 penalty on every parameter";
 const LABEL_SMOOTHING: &str = "share of the target that is spread over all classes";
 const DROPOUT: &str = "probability that a feature before the classifier is dropped";
-const AUGMENTATION: &str = "random crops (padding 2) and flips";
+const AUGMENTATION: &str = "random crops (padding 2; cifar10 and tiny-imagenet 4; folder data.size / 16) and flips";
 
 /// Every key, by section.
 pub(super) const KEYS: &[Key] = &[
@@ -75,10 +75,32 @@ pub(super) const KEYS: &[Key] = &[
         "data",
         "source",
         "\"embedded\"",
-        Form::Choice(&["embedded", "fashion-mnist", "synthetic"]),
-        "embedded: 10,000 Fashion-MNIST images, compiled in and split anew",
+        Form::Choice(&["embedded", "fashion-mnist", "cifar10", "tiny-imagenet", "folder", "synthetic"]),
+        "embedded: 10,000 Fashion-MNIST images, compiled in and split anew; folder: your own JPEG and PNG files, a folder \
+         a class, below train/ and test/ (or val/), or with no test part",
     ),
-    key("data", "path", "\"\"", Form::Path, "folder of the data set's files; \"\": the usual place"),
+    key(
+        "data",
+        "path",
+        "\"\"",
+        Form::Path,
+        "the data set's folder, archive (.tar, .tar.gz, .zip) or packed file (`data convert`), seen from the configuration \
+         file's folder; \"\": where `data fetch` puts it",
+    ),
+    key(
+        "data",
+        "cache",
+        "\"\"",
+        Form::Path,
+        "folder for the packed file that images are decoded into once; \"\": the user's cache; changes no result",
+    ),
+    key(
+        "data",
+        "size",
+        "64",
+        Form::Integer(8, 1024),
+        "folder: pictures become squares of so many pixels a side (shorter side resized, then the middle)",
+    ),
     key("data", "validation_images", "3000", IMAGES, "images held out to score candidates"),
     key(
         "data",

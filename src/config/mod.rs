@@ -61,7 +61,7 @@ impl Config {
     /// # Errors
     /// As there, with the file's name; also when it cannot be read.
     ///
-    /// A relative `oracle.table` of the file is one beside the file.
+    /// A relative `oracle.table`, `data.path` or `data.cache` of the file is one beside the file.
     pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
         let unreadable = |reason: String| ConfigError::Read { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
@@ -69,8 +69,14 @@ impl Config {
             .map_err(|error| unreadable(format!("it is not UTF-8 text (byte {})", error.valid_up_to())))?;
         let read = Config::from_toml(text, overrides).map(|mut config| {
             // What the command line names is seen from where the user stands.
-            if !overrides.iter().any(|(key, _)| key == "oracle.table") {
-                config.oracle.table = config.oracle.table.map(|table| beside(path, table));
+            for (key, named) in [
+                ("oracle.table", &mut config.oracle.table),
+                ("data.path", &mut config.data.path),
+                ("data.cache", &mut config.data.cache),
+            ] {
+                if !overrides.iter().any(|(overridden, _)| overridden == key) {
+                    *named = named.take().map(|file| beside(path, file));
+                }
             }
             config
         });
@@ -113,8 +119,12 @@ pub enum DeviceChoice {
 pub struct DataConfig {
     /// Which data set.
     pub source: DataSource,
-    /// Folder of the data set's files; `None`: the usual place.
+    /// The data set's folder, archive or packed file; `None`: the usual place.
     pub path: Option<PathBuf>,
+    /// Folder for the packed file that the images are decoded into once; `None`: the user's cache. Changes no result.
+    pub cache: Option<PathBuf>,
+    /// Side of the squares that the pictures of a `folder` are resized and cropped to, in pixels.
+    pub size: usize,
     /// Images held out for validation (the reward).
     pub validation_images: usize,
     /// Images held out for the final test; ignored where the data set has a test part of its own.
@@ -131,6 +141,39 @@ pub enum DataSource {
     FashionMnist,
     /// Images made from the seed, for tests.
     Synthetic,
+    /// CIFAR-10's binary version.
+    #[serde(rename = "cifar10")]
+    Cifar10,
+    /// Tiny-ImageNet's official tree.
+    TinyImagenet,
+    /// JPEG and PNG files, a folder a class.
+    Folder,
+}
+
+impl DataSource {
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            DataSource::Embedded => "embedded",
+            DataSource::FashionMnist => "fashion-mnist",
+            DataSource::Synthetic => "synthetic",
+            DataSource::Cifar10 => "cifar10",
+            DataSource::TinyImagenet => "tiny-imagenet",
+            DataSource::Folder => "folder",
+        }
+    }
+
+    /// Whether it reads files.
+    pub fn has_files(self) -> bool {
+        !matches!(self, DataSource::Embedded | DataSource::Synthetic)
+    }
+}
+
+impl DataConfig {
+    /// This data set from its usual place, everything else at its default.
+    pub fn of(source: DataSource) -> DataConfig {
+        DataConfig { source, path: None, cache: None, size: 64, validation_images: 3000, test_images: 2000 }
+    }
 }
 
 /// `[space]`
@@ -478,6 +521,6 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Probability that a feature before the classifier is dropped.
     pub dropout: f64,
-    /// Random crops (padding 2) and flips.
+    /// Random crops and flips.
     pub augmentation: bool,
 }

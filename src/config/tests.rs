@@ -39,7 +39,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[data]\nsource = \"cifar\"", &["data.source = \"cifar\"", "\"embedded\""]),
     ("[data]\nsource = true", &["data.source = true"]),
     ("[data]\npath = 3", &["data.path = 3", "folder"]),
-    ("[data]\npath = \"/here\"", &["data.path", "fashion-mnist"]),
+    ("[data]\npath = \"/here\"", &["data.path", "\"embedded\" reads no files"]),
+    ("[data]\nsource = \"folder\"", &["data.path = \"\"", "\"folder\""]),
+    ("[data]\nsize = 4", &["data.size = 4", "8 to 1024"]),
+    ("[data]\ncache = true", &["data.cache = true", "folder"]),
     ("[data]\nvalidation_images = 0", &["data.validation_images = 0"]),
     ("[data]\nvalidation_images = 9000", &["data.validation_images + data.test_images = 11000", "10000"]),
     ("[data]\nsource = \"fashion-mnist\"\nvalidation_images = 60000", &["data.validation_images = 60000"]),
@@ -132,6 +135,7 @@ fn the_annotated_file_and_the_reference_hold_every_default() {
     let defaults = parse("").unwrap();
     let annotated = annotated(SpaceKind::Randwire);
     assert_eq!(parse(&annotated).unwrap(), defaults);
+    assert_eq!(DataConfig::of(DataSource::Embedded), defaults.data);
     let fields = serde_json::to_value(&defaults).unwrap();
     for kind in [SpaceKind::Nasbench101, SpaceKind::Nasbench201, SpaceKind::Table] {
         let text = super::annotated(kind);
@@ -248,6 +252,34 @@ fn the_quick_start_configuration_is_right() {
 }
 
 #[test]
+fn the_paper_s_configurations_are_right() {
+    let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
+    let full = read("randwire-tiny-imagenet.toml");
+    // The small regime and its training: method, section 5.
+    assert_eq!((full.data.source, full.space.kind), (DataSource::TinyImagenet, SpaceKind::Randwire));
+    assert_eq!((full.space.nodes, full.space.channels, full.space.stages, full.space.head), (32, 78, 3, 1280));
+    let TrainingConfig { epochs, batch, learning_rate, momentum, weight_decay, label_smoothing, dropout, .. } =
+        full.retrain;
+    assert_eq!((epochs, batch, dropout), (250, 256, 0.0));
+    assert_eq!((learning_rate, momentum, weight_decay, label_smoothing), (0.1, 0.9, 5e-5, 0.1));
+    assert!(full.oracle.training.data_fraction <= 0.1);
+    let smoke = read("randwire-tiny-imagenet-smoke.toml");
+    assert_eq!((smoke.data.source, smoke.space.nodes, smoke.space.stages), (full.data.source, 32, 3));
+    assert_eq!((smoke.search.explorer, smoke.generator.hidden), (full.search.explorer, full.generator.hidden));
+}
+
+#[test]
+fn images_are_looked_for_beside_the_file_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    std::fs::write(&path, "[data]\nsource = \"folder\"\npath = \"mine\"\ncache = \"/tmp/c\"").unwrap();
+    let data = Config::from_file(&path, &[]).unwrap().data;
+    assert_eq!((data.path, data.cache), (Some(folder.path().join("mine")), Some("/tmp/c".into())));
+    let data = Config::from_file(&path, &set("data.path", "other.tar")).unwrap().data;
+    assert_eq!(data.path, Some("other.tar".into()));
+}
+
+#[test]
 fn the_benchmarks_configurations_are_right() {
     let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
     let config = read("nasbench101.toml");
@@ -285,6 +317,8 @@ fn a_table_is_looked_for_beside_the_file_that_names_it() {
 fn differences_name_the_keys_that_change_results() {
     let first = parse("").unwrap();
     let second = parse("[run]\nname = \"b\"\nthreads = 2\n[search]\nbudget = 50\n[oracle]\nepochs = 4").unwrap();
+    // Where images are packed changes nothing.
+    let second = Config { data: DataConfig { cache: Some("c".into()), ..second.data.clone() }, ..second };
     let mut keys = differences(&first, &second);
     keys.sort();
     assert_eq!(keys, ["oracle.epochs", "search.budget"]);

@@ -105,6 +105,13 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
     let data = &config.data;
     let (images, held_out, keys) = match data.source {
         DataSource::Synthetic => return check_no_path(config),
+        // How many images there are is seen when they are loaded.
+        DataSource::Cifar10 | DataSource::TinyImagenet => return Ok(()),
+        DataSource::Folder => {
+            return refuse(data.path.is_none(), || {
+                "data.path = \"\": must name a folder or an archive for data.source = \"folder\"".into()
+            });
+        }
         DataSource::Embedded => {
             check_no_path(config)?;
             let held_out = data.validation_images + data.test_images;
@@ -120,7 +127,7 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
 
 fn check_no_path(config: &Config) -> Result<(), ConfigError> {
     refuse(config.data.path.is_some(), || {
-        "data.path: only data.source = \"fashion-mnist\" reads files; leave it out".to_string()
+        format!("data.path: data.source = \"{}\" reads no files; leave it out", config.data.source.name())
     })
 }
 

@@ -5,14 +5,11 @@ use crate::net::ImageShape;
 use crate::random::{Purpose, Stream, StreamKey};
 use rand::RngExt;
 
-/// Black pixels around an image before it is cropped at random.
-pub const PADDING: usize = 2;
-
 /// ChaCha's words in a block; every image of an epoch has a block of its own in the epoch's stream.
 const WORDS_PER_BLOCK: u128 = 16;
 
-/// Random crops with padding [`PADDING`] and, where the data set allows, horizontal flips. An image's crop depends on
-/// the image and on the fields here, not on its place in a batch nor on threads.
+/// Random crops with the data set's padding and, where it allows, horizontal flips. An image's crop depends on the image
+/// and on the fields here, not on its place in a batch nor on threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Augment {
     /// The run's seed.
@@ -35,36 +32,48 @@ pub struct BatchRequest<'a> {
 /// Where the pixels of a batch's image come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Row of the padded image that becomes row 0, 0..=2 * PADDING.
+    /// Black pixels around the image.
+    pub padding: usize,
+    /// Row of the padded image that becomes row 0, 0..=2 * padding.
     pub top: usize,
-    /// Column of the padded image that becomes column 0 (before the flip), 0..=2 * PADDING.
+    /// Column of the padded image that becomes column 0 (before the flip), 0..=2 * padding.
     pub left: usize,
     /// Whether the crop is mirrored.
     pub flip: bool,
 }
 
-/// The image as it is.
-const UNCHANGED: View = View { top: PADDING, left: PADDING, flip: false };
+/// What a data set's images allow.
+#[derive(Clone, Copy)]
+struct Freedom {
+    padding: usize,
+    flip: bool,
+}
 
 impl View {
-    fn random(rng: &mut Stream, index: u32, may_flip: bool) -> Self {
+    /// The image as it is.
+    fn unchanged(padding: usize) -> Self {
+        View { padding, top: padding, left: padding, flip: false }
+    }
+
+    fn random(rng: &mut Stream, index: u32, freedom: Freedom) -> Self {
+        let padding = freedom.padding;
         rng.set_word_pos(u128::from(index) * WORDS_PER_BLOCK);
-        let top = rng.random_range(0..=2 * PADDING as u32) as usize;
-        let left = rng.random_range(0..=2 * PADDING as u32) as usize;
-        View { top, left, flip: rng.random_bool(0.5) && may_flip }
+        let top = rng.random_range(0..=2 * padding as u32) as usize;
+        let left = rng.random_range(0..=2 * padding as u32) as usize;
+        View { padding, top, left, flip: rng.random_bool(0.5) && freedom.flip }
     }
 
     /// Copies pixels, `(height, width, channels)`, normalised by the channel's table.
     fn copy(self, shape: ImageShape, table: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
         let row_size = shape.width * shape.channels;
         for (y, out_row) in out.chunks_exact_mut(row_size).enumerate() {
-            let row = (y + self.top).checked_sub(PADDING).filter(|&row| row < shape.height);
+            let row = (y + self.top).checked_sub(self.padding).filter(|&row| row < shape.height);
             let row = row.map_or(&[][..], |row| &pixels[row * row_size..][..row_size]);
             for (channel, table) in table.iter().enumerate() {
                 let source = row.iter().skip(channel).step_by(shape.channels).map(|&pixel| table[usize::from(pixel)]);
-                let source = source.skip(self.left.saturating_sub(PADDING));
+                let source = source.skip(self.left.saturating_sub(self.padding));
                 let black = std::iter::repeat(table[0]);
-                let cropped = black.clone().take(PADDING.saturating_sub(self.left)).chain(source).chain(black);
+                let cropped = black.clone().take(self.padding.saturating_sub(self.left)).chain(source).chain(black);
                 let target = out_row.iter_mut().skip(channel).step_by(shape.channels);
                 if self.flip {
                     target.rev().zip(cropped).for_each(|(value, pixel)| *value = pixel);
@@ -98,9 +107,9 @@ impl Dataset {
     /// How a batch's images are cropped and mirrored, one after the other.
     pub fn views(&self, request: BatchRequest) -> impl Iterator<Item = View> {
         let mut stream = request.augment.map(Augment::stream);
-        let may_flip = self.flip();
-        let view =
-            move |&index: &u32| stream.as_mut().map_or(UNCHANGED, |stream| View::random(stream, index, may_flip));
+        let freedom = Freedom { padding: self.padding(), flip: self.flip() };
+        let unchanged = View::unchanged(freedom.padding);
+        let view = move |&index: &u32| stream.as_mut().map_or(unchanged, |stream| View::random(stream, index, freedom));
         request.indices.iter().map(view)
     }
 }
@@ -117,12 +126,15 @@ mod tests {
     use super::*;
     use crate::data::dataset::Images;
 
+    const FREE: Freedom = Freedom { padding: 2, flip: true };
+
     /// Two images of 3 rows, 4 columns and 2 channels, of ascending pixels: 0..24 and 24..48. Channel 1 of image i counts
     /// from 1. `normalised` undone, a value tells its pixel.
     fn dataset(flip: bool) -> Dataset {
         let shape = ImageShape { channels: 2, height: 3, width: 4 };
-        let (pixels, labels) = ((0..48).collect(), vec![1, 0]);
-        Dataset::new(Images { name: "hand-made", shape, classes: 2, flip, pixels, labels }, &[0, 1])
+        let mut images = Images::made_up(shape, 2, (0..48).collect(), vec![1, 0]);
+        images.facts.flip = flip;
+        Dataset::new(images, &[0, 1])
     }
 
     fn denormalised(data: &Dataset, batch: &[f32]) -> Vec<i64> {
@@ -158,8 +170,7 @@ mod tests {
     #[test]
     fn a_constant_channel_is_only_centred() {
         let shape = ImageShape { channels: 1, height: 1, width: 2 };
-        let images = Images { name: "grey", shape, classes: 1, flip: true, pixels: vec![51; 2], labels: vec![0] };
-        let data = Dataset::new(images, &[0]);
+        let data = Dataset::new(Images::made_up(shape, 1, vec![51; 2], vec![0]), &[0]);
         assert_eq!(data.deviation(), [1.0]);
         assert!(data.normalised()[0][51].abs() <= 1e-7);
         assert!((data.normalised()[0][102] - 0.2).abs() <= 1e-7);
@@ -180,7 +191,7 @@ mod tests {
             }
             pixels.into_iter().step_by(2).collect()
         };
-        let view = |top, left, flip| View { top, left, flip };
+        let view = |top, left, flip| View { padding: 2, top, left, flip };
         assert_eq!(first_channel(view(2, 2, false)), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
         assert_eq!(first_channel(view(2, 2, true)), [6, 4, 2, 0, 14, 12, 10, 8, 22, 20, 18, 16]);
         assert_eq!(first_channel(view(1, 2, false)), [0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12, 14]);
@@ -188,6 +199,9 @@ mod tests {
         assert_eq!(first_channel(view(2, 0, false)), [0, 0, 0, 2, 0, 0, 8, 10, 0, 0, 16, 18]);
         assert_eq!(first_channel(view(2, 3, false)), [2, 4, 6, 0, 10, 12, 14, 0, 18, 20, 22, 0]);
         assert_eq!(first_channel(view(3, 3, true)), [0, 14, 12, 10, 0, 22, 20, 18, 0, 0, 0, 0]);
+        // Under more padding the same window lies further in, and the black may fill all of it.
+        assert_eq!(first_channel(View { padding: 4, top: 5, left: 5, flip: true }), first_channel(view(3, 3, true)));
+        assert_eq!(first_channel(View { padding: 4, top: 0, left: 8, flip: false }), [0; 12]);
     }
 
     #[test]
@@ -199,7 +213,7 @@ mod tests {
         let (alone, _) = filled(&data, &[1], Some(augment));
         assert!(both[..24] == swapped[24..] && both[24..] == swapped[..24] && both[24..] == alone);
         let views = |augment: Augment| -> Vec<View> {
-            (0..50).map(|index| View::random(&mut augment.stream(), index, true)).collect()
+            (0..50).map(|index| View::random(&mut augment.stream(), index, FREE)).collect()
         };
         for other in
             [Augment { seed: 2, ..augment }, Augment { candidate: 3, ..augment }, Augment { epoch: 4, ..augment }]
@@ -213,9 +227,9 @@ mod tests {
         let mut stream = Augment { seed: 1, candidate: 0, epoch: 0 }.stream();
         let mut counts = std::collections::BTreeMap::new();
         for index in 0..50_000 {
-            let view = View::random(&mut stream, index, true);
+            let view = View::random(&mut stream, index, FREE);
             *counts.entry((view.top, view.left, view.flip)).or_insert(0) += 1;
-            assert!(!View::random(&mut stream, index, false).flip);
+            assert!(!View::random(&mut stream, index, Freedom { flip: false, ..FREE }).flip);
         }
         assert_eq!(counts.len(), 50);
         // Chi-square of 49 degrees of freedom: 85.4 is exceeded with probability 0.001.

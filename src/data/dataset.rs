@@ -1,24 +1,70 @@
 //! A data set in memory.
 
+use crate::device::Mapping;
 use crate::net::ImageShape;
 use sha2::{Digest, Sha256};
+use std::ops::Deref;
 
-/// Labelled images as they come from their source.
-pub(super) struct Images {
-    pub name: &'static str,
+/// What is known of a data set beside its images.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    /// For people.
+    pub name: String,
     pub shape: ImageShape,
-    pub classes: usize,
+    /// Names of the classes; a label is a place in this list.
+    pub classes: Vec<String>,
     /// Whether a mirrored image is as good as the image.
     pub flip: bool,
+    /// Black pixels around an image before it is cropped at random.
+    pub padding: usize,
+    /// So many of the first images are the training part; the others are the official test part.
+    pub training: usize,
+}
+
+impl Facts {
+    /// Bytes of an image.
+    pub fn image_size(&self) -> usize {
+        self.shape.channels * self.shape.height * self.shape.width
+    }
+}
+
+/// Labelled images, and all that is known of them.
+pub(super) struct Images {
+    pub facts: Facts,
     /// `(images, height, width, channels)`.
-    pub pixels: Vec<u8>,
-    /// One below `classes` an image.
+    pub pixels: Pixels,
+    /// A class an image.
     pub labels: Vec<u16>,
+    /// What [`Images::checksum`] gives, where it is known already.
+    pub known_checksum: Option<String>,
 }
 
 impl Images {
-    pub fn len(&self) -> usize {
-        self.labels.len()
+    /// SHA-256 of shape, number of classes and images, labels and pixels, hexadecimal.
+    pub fn checksum(&self) -> String {
+        self.known_checksum.clone().unwrap_or_else(|| {
+            let mut hash = hash_without_pixels(&self.facts, &self.labels);
+            hash.update(&*self.pixels);
+            super::hexadecimal(&hash.finalize())
+        })
+    }
+}
+
+/// Pixels in memory or in a packed file.
+pub(super) enum Pixels {
+    Memory(Vec<u8>),
+    /// The last so many bytes of a file.
+    File(Mapping, usize),
+}
+
+impl Deref for Pixels {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Pixels::Memory(pixels) => pixels,
+            Pixels::File(file, size) => &file[file.len() - size..],
+        }
     }
 }
 
@@ -37,12 +83,12 @@ impl Dataset {
     /// Normalisation comes from the training images alone.
     pub(super) fn new(images: Images, train: &[u32]) -> Self {
         let moments: Vec<(f64, f64)> =
-            (0..images.shape.channels).map(|channel| moments(&images, train, channel)).collect();
+            (0..images.facts.shape.channels).map(|channel| moments(&images, train, channel)).collect();
         let table = |&(mean, deviation): &(f64, f64)| {
             std::array::from_fn(|value| ((value as f64 / 255.0 - mean) / deviation) as f32)
         };
         Dataset {
-            checksum: checksum(&images),
+            checksum: images.checksum(),
             mean: moments.iter().map(|moments| moments.0 as f32).collect(),
             deviation: moments.iter().map(|moments| moments.1 as f32).collect(),
             normalised: moments.iter().map(table).collect(),
@@ -52,7 +98,7 @@ impl Dataset {
 
     /// For people.
     pub fn name(&self) -> &str {
-        self.images.name
+        &self.images.facts.name
     }
 
     /// SHA-256 of shape, classes, labels and pixels, lowercase hexadecimal.
@@ -62,18 +108,23 @@ impl Dataset {
 
     /// Shape of every image.
     pub fn shape(&self) -> ImageShape {
-        self.images.shape
+        self.images.facts.shape
     }
 
     /// Number of classes.
     pub fn classes(&self) -> usize {
-        self.images.classes
+        self.images.facts.classes.len()
+    }
+
+    /// Names of the classes, in the order of the labels.
+    pub fn class_names(&self) -> &[String] {
+        &self.images.facts.classes
     }
 
     /// Number of images.
     #[expect(clippy::len_without_is_empty, reason = "there is no data set without images")]
     pub fn len(&self) -> usize {
-        self.images.len()
+        self.images.labels.len()
     }
 
     /// All pixels, `(images, height, width, channels)`.
@@ -86,7 +137,7 @@ impl Dataset {
     /// # Panics
     /// If there is no such image.
     pub fn image(&self, index: u32) -> &[u8] {
-        let size = self.images.shape.channels * self.images.shape.height * self.images.shape.width;
+        let size = self.images.facts.image_size();
         &self.images.pixels[index as usize * size..][..size]
     }
 
@@ -107,7 +158,12 @@ impl Dataset {
 
     /// Whether a mirrored image is as good as the image.
     pub fn flip(&self) -> bool {
-        self.images.flip
+        self.images.facts.flip
+    }
+
+    /// Black pixels around an image before it is cropped at random.
+    pub fn padding(&self) -> usize {
+        self.images.facts.padding
     }
 
     /// For every channel, the normalised value `(pixel / 255 - mean) / deviation` of each of the 256 pixel values.
@@ -118,11 +174,12 @@ impl Dataset {
 
 /// Mean and standard deviation of one channel over some images, pixels in 0..=1. Sums are of integers and so exact.
 fn moments(images: &Images, indices: &[u32], channel: usize) -> (f64, f64) {
-    let shape = images.shape;
-    let size = shape.channels * shape.height * shape.width;
+    let shape = images.facts.shape;
+    let size = images.facts.image_size();
     let (mut sum, mut squares) = (0u64, 0u64);
     for &index in indices {
-        for &pixel in images.pixels[index as usize * size..][..size].iter().skip(channel).step_by(shape.channels) {
+        let pixels = &images.pixels[index as usize * size..][..size];
+        for &pixel in pixels.iter().skip(channel).step_by(shape.channels) {
             sum += u64::from(pixel);
             squares += u64::from(pixel) * u64::from(pixel);
         }
@@ -134,14 +191,25 @@ fn moments(images: &Images, indices: &[u32], channel: usize) -> (f64, f64) {
     (mean / 255.0, deviation)
 }
 
-fn checksum(images: &Images) -> String {
-    let shape = images.shape;
+/// SHA-256 of shape, number of classes and images, labels and pixels; the pixels are still to be added.
+pub(super) fn hash_without_pixels(facts: &Facts, labels: &[u16]) -> Sha256 {
+    let shape = facts.shape;
     let mut hash = Sha256::new();
-    for number in [shape.channels, shape.height, shape.width, images.classes, images.len()] {
+    for number in [shape.channels, shape.height, shape.width, facts.classes.len(), labels.len()] {
         hash.update((number as u64).to_le_bytes());
     }
-    let labels: Vec<u8> = images.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+    let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
     hash.update(labels);
-    hash.update(&images.pixels);
-    super::hexadecimal(&hash.finalize())
+    hash
+}
+
+#[cfg(test)]
+impl Images {
+    /// Images for tests; all are training images.
+    pub fn made_up(shape: ImageShape, classes: usize, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
+        let classes = (0..classes).map(|class| class.to_string()).collect();
+        let training = labels.len();
+        let facts = Facts { name: "made up".into(), shape, classes, flip: true, padding: 2, training };
+        Images { facts, pixels: Pixels::Memory(pixels), labels, known_checksum: None }
+    }
 }

@@ -21,32 +21,34 @@ pub struct Splits {
 #[derive(Clone, Copy)]
 pub(super) struct PartSizes {
     pub validation: usize,
-    /// `None`: the images after the first `available` ones are the test part.
-    pub test: Option<usize>,
+    /// Unused where there is an official test part.
+    pub test: usize,
 }
 
 impl Splits {
-    /// Splits the first `available` images into training, validation and (unless there is an official one) test part.
-    pub(super) fn new(images: &Images, available: usize, sizes: PartSizes, seed: u64) -> Result<Self, DataError> {
-        let held_out = [("validation_images", Some(sizes.validation)), ("test_images", sizes.test)];
+    /// Splits the training part into training, validation and (unless there is an official one) test images.
+    pub(super) fn new(images: &Images, sizes: PartSizes, seed: u64) -> Result<Self, DataError> {
+        let available = images.facts.training;
+        let test = (available == images.labels.len()).then_some(sizes.test);
+        let held_out = [("validation_images", Some(sizes.validation)), ("test_images", test)];
         if let Some((key, _)) = held_out.into_iter().find(|(_, size)| *size == Some(0)) {
             return Err(DataError::EmptyPart { key });
         }
         let labels = &images.labels[..available];
         let too_many = |class| DataError::NoTrainingImages {
             validation: sizes.validation,
-            test: sizes.test.unwrap_or(0),
+            test: test.unwrap_or(0),
             available,
             class,
         };
-        if sizes.validation.saturating_add(sizes.test.unwrap_or(0)) > available {
+        if sizes.validation.saturating_add(test.unwrap_or(0)) > available {
             return Err(too_many(0));
         }
         let mut rng = StreamKey { seed, purpose: Purpose::Split, candidate: 0, epoch: 0 }.stream();
-        let mut strata = Strata::new(labels, 0..available as u32, images.classes, &mut rng);
-        let test = match sizes.test {
+        let mut strata = Strata::new(labels, 0..available as u32, images.facts.classes.len(), &mut rng);
+        let test = match test {
             Some(count) => strata.take(count, 0),
-            None => (available as u32..images.len() as u32).collect(),
+            None => (available as u32..images.labels.len() as u32).collect(),
         };
         let validation = strata.take(sizes.validation, 0);
         match strata.classes.iter().position(Vec::is_empty) {

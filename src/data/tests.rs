@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 fn config(source: DataSource, validation_images: usize, test_images: usize) -> DataConfig {
-    DataConfig { source, path: None, validation_images, test_images }
+    DataConfig { validation_images, test_images, ..DataConfig::of(source) }
 }
 
 /// Images of each class among these.
@@ -79,8 +79,9 @@ fn impossible_parts_are_refused_by_key() {
 fn the_official_test_part_stays_the_test_part() {
     let shape = crate::net::ImageShape { channels: 1, height: 1, width: 1 };
     let labels: Vec<u16> = (0..70).map(|index| index % 2).collect();
-    let images = dataset::Images { name: "tiny", shape, classes: 2, flip: false, pixels: (0..70).collect(), labels };
-    let splits = Splits::new(&images, 60, PartSizes { validation: 10, test: None }, 3).unwrap();
+    let mut images = dataset::Images::made_up(shape, 2, (0..70).collect(), labels);
+    images.facts.training = 60;
+    let splits = Splits::new(&images, PartSizes { validation: 10, test: 7 }, 3).unwrap();
     assert_eq!(splits.test, (60..70).collect::<Vec<u32>>());
     let rest: BTreeSet<u32> = splits.train.iter().chain(&splits.validation).copied().collect();
     assert_eq!((splits.validation.len(), rest), (10, (0..60).collect()));

@@ -2,4 +2,7 @@
 
 pub mod cpu;
 pub mod cuda;
+mod mapping;
 pub mod reference;
+
+pub use mapping::Mapping;

@@ -2,11 +2,15 @@
 //! up in a table.
 
 mod candidate;
+mod floor;
 mod initial;
+mod probe;
 mod tabular;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};
+pub use floor::{H100, Need, Roof, evaluation_floor, training_floor, training_need};
+pub use probe::{Probe, Rates};
 pub use tabular::TableOracle;
 pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
 
@@ -14,6 +18,9 @@ use crate::space::Architecture;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 use thiserror::Error;
+
+/// Images in a batch of an evaluation; changes no result.
+const EVALUATION_BATCH: usize = 128;
 
 /// What became of one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

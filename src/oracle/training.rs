@@ -1,7 +1,7 @@
 //! Training of one network on images, and its evaluation.
 
-use super::OracleError;
 use super::initial::initial_weights;
+use super::{EVALUATION_BATCH, OracleError};
 use crate::config::TrainingConfig;
 use crate::data::{Augment, BatchRequest, Dataset, epoch_order};
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
@@ -11,9 +11,6 @@ use rand::RngExt;
 use std::f64::consts::PI;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// Images in a batch of an evaluation; changes no result.
-const EVALUATION_BATCH: usize = 128;
 
 /// Everything that a training run depends on, and the number of threads, which changes no result.
 #[derive(Clone, Copy)]

@@ -28,7 +28,7 @@ fn training(epochs: usize) -> TrainingConfig {
 pub fn config() -> Config {
     Config {
         run: RunConfig { name: "quick-start".into(), seed: 21, device: DeviceChoice::Auto, threads: 2 },
-        data: DataConfig { source: DataSource::Embedded, path: None, validation_images: 2000, test_images: 2000 },
+        data: DataConfig { validation_images: 2000, ..DataConfig::of(DataSource::Embedded) },
         space: SpaceConfig {
             kind: SpaceKind::Randwire,
             nodes: NODES,

@@ -28,6 +28,7 @@ pub use observer::{Event, Observer, Silent};
 pub use parts::{Draw, Proposer, SearchSpace};
 pub use replay::{best, top};
 pub use run::{Ending, Search};
+pub use schedule::explored;
 pub use strategy::{
     Context, Learned, LocalSearch, RandomSearch, RegularizedEvolution, Reinforce, Selected, Share, Situation, Strategy,
     Suggestion, strategy_overrides,

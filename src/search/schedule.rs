@@ -3,7 +3,7 @@
 use crate::config::Exploration;
 
 /// The explorer's part of `size` candidates in iteration `t`: its share, rounded half up; everything in the first.
-pub(super) fn explored(exploration: Exploration, t: u64, size: usize) -> usize {
+pub fn explored(exploration: Exploration, t: u64, size: usize) -> usize {
     if t == 0 {
         return size;
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod compare;
+mod dry_run;
 mod interrupt;
 mod parsers;
 mod resume;

@@ -143,6 +143,11 @@ pub fn data_statement(facts: &Facts) -> String {
             "The data are Fashion-MNIST: {parts}. Training and validation images come from the official training \
              images; the official test images serve for the final test only."
         ),
+        DataSource::Cifar10 | DataSource::TinyImagenet | DataSource::Folder => format!(
+            "The data are {}: {parts}, in {} classes. Validation images were held out from the training part.",
+            data.name,
+            data.classes.len()
+        ),
         DataSource::Synthetic => format!(
             "The data are synthetic images made from the seed: {parts}. Accuracies on them say nothing about real \
              images; they are for testing the program."

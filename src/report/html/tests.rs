@@ -174,7 +174,7 @@ fn the_data_are_named_for_what_they_are() {
     let embedded = page(&record);
     assert!(embedded.contains("the 10,000 official Fashion-MNIST test images"));
     assert!(embedded.contains("not comparable to published Fashion-MNIST results"));
-    for source in [DataSource::FashionMnist, DataSource::Synthetic] {
+    for source in [DataSource::FashionMnist, DataSource::Synthetic, DataSource::TinyImagenet] {
         record.config.data.source = source;
         assert!(!page(&record).contains("10,000 official"));
     }

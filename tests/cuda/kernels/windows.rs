@@ -69,7 +69,7 @@ fn windows_are_the_images_pixels() {
 #[test]
 fn augmented_images_are_those_of_the_cpus_batches() {
     let Some(device) = device() else { return };
-    let config = DataConfig { source: DataSource::Synthetic, path: None, validation_images: 50, test_images: 50 };
+    let config = DataConfig { validation_images: 50, test_images: 50, ..DataConfig::of(DataSource::Synthetic) };
     let (data, _) = data::load(&config, 1).unwrap();
     let shape = data.shape();
     let indices = [3, 0, 7, 7, 12];

@@ -99,7 +99,7 @@ impl Chosen {
             top: view.top as u8,
             left: view.left as u8,
             flip: view.flip.into(),
-            padding: crate::data::PADDING as u8,
+            padding: view.padding as u8,
         }
     }
 }

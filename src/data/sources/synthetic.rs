@@ -1,6 +1,6 @@
 //! Images made from the seed, for tests: gratings of four directions.
 
-use super::dataset::Images;
+use crate::data::dataset::{Facts, Images, Pixels};
 use crate::net::ImageShape;
 use crate::random::{Purpose, Stream, StreamKey};
 use rand::RngExt;
@@ -15,23 +15,25 @@ const DIRECTIONS: [[f64; 2]; 4] =
 /// 1200 grey images of 12x12, 300 for each of four classes. The class is the direction of stripes whose width, phase
 /// and contrast vary, under noise. The expected image of every class is flat grey, so a linear classifier does
 /// badly, but a small convolutional network soon learns.
-pub(super) fn images(seed: u64) -> Images {
+pub(in crate::data) fn images(seed: u64) -> Images {
     let shape = ImageShape { channels: 1, height: SIDE, width: SIDE };
-    let mut all = Images {
-        name: "synthetic stripes",
+    let facts = Facts {
+        name: "synthetic stripes".into(),
         shape,
-        classes: DIRECTIONS.len(),
+        classes: (0..DIRECTIONS.len()).map(|class| format!("direction {class}")).collect(),
         flip: false,
-        pixels: Vec::with_capacity(IMAGES * SIDE * SIDE),
-        labels: Vec::with_capacity(IMAGES),
+        padding: 2,
+        training: IMAGES,
     };
+    let mut pixels = Vec::with_capacity(IMAGES * SIDE * SIDE);
+    let mut labels = Vec::with_capacity(IMAGES);
     for image in 0..IMAGES {
         let class = image % DIRECTIONS.len();
         let key = StreamKey { seed, purpose: Purpose::Synthetic, candidate: image as u64, epoch: 0 };
-        push_image(&mut all.pixels, DIRECTIONS[class], &mut key.stream());
-        all.labels.push(class as u16);
+        push_image(&mut pixels, DIRECTIONS[class], &mut key.stream());
+        labels.push(class as u16);
     }
-    all
+    Images { facts, pixels: Pixels::Memory(pixels), labels, known_checksum: None }
 }
 
 fn push_image(pixels: &mut Vec<u8>, direction: [f64; 2], rng: &mut Stream) {
@@ -97,8 +99,8 @@ mod tests {
     #[test]
     fn the_seed_decides_all() {
         let (a, b, c) = (images(1), images(1), images(2));
-        assert!(a.pixels == b.pixels && a.labels == b.labels);
-        assert!(a.pixels != c.pixels);
+        assert!(*a.pixels == *b.pixels && a.labels == b.labels);
+        assert!(*a.pixels != *c.pixels);
         assert_eq!((a.pixels.len(), a.labels.len()), (IMAGES * PIXELS, IMAGES));
     }
 }

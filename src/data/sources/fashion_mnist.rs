@@ -1,7 +1,8 @@
 //! Fashion-MNIST (Xiao et al. 2017, MIT licence): 28x28 grey images of ten kinds of clothes.
 
-use super::dataset::Images;
-use super::{DataError, hexadecimal, idx};
+use super::idx;
+use crate::data::dataset::{Facts, Images, Pixels};
+use crate::data::{DataError, cache_folder, hexadecimal};
 use crate::net::ImageShape;
 use md5::{Digest, Md5};
 use std::fs;
@@ -10,10 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// Where Debian's package dataset-fashion-mnist puts the files.
 const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
-/// Images of the official training part; the test part follows them.
-pub(super) const TRAINING_IMAGES: usize = TRAINING.count;
+/// Where `data fetch` unpacks that package, in the user's cache.
+const UNPACKED: &str = "dataset-fashion-mnist";
 const SIDE: usize = 28;
-const CLASSES: usize = 10;
+const CLASSES: usize = CLOTHES.len();
+/// The classes, by label (Xiao et al. 2017, table 2).
+const CLOTHES: [&str; 10] =
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 /// An IDX file and the MD5 of its decompressed contents.
 struct File {
@@ -41,27 +45,64 @@ const TEST: Part = Part {
 };
 
 /// The official test images, compiled in.
-pub(super) fn embedded() -> Result<Images, DataError> {
-    let images = include_bytes!("../../assets/fashion-mnist/t10k-images-idx3-ubyte.gz");
-    let labels = include_bytes!("../../assets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
-    let mut all = empty("Fashion-MNIST, the 10,000 official test images split anew");
-    append(&mut all, &TEST, embedded_file(&TEST.images, images), embedded_file(&TEST.labels, labels))?;
-    Ok(all)
+pub(in crate::data) fn embedded() -> Result<Images, DataError> {
+    let images = include_bytes!("../../../assets/fashion-mnist/t10k-images-idx3-ubyte.gz");
+    let labels = include_bytes!("../../../assets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
+    let mut all = Elements::default();
+    all.append(&TEST, embedded_file(&TEST.images, images), embedded_file(&TEST.labels, labels))?;
+    Ok(all.images("Fashion-MNIST, the 10,000 official test images split anew", TEST.count))
 }
 
-/// The official training images, then the official test images; from `folder` or where Debian has them.
-pub(super) fn from_folder(folder: Option<&Path>) -> Result<Images, DataError> {
-    let folder = folder.unwrap_or(Path::new(DEBIAN_FOLDER));
-    let mut all = empty("Fashion-MNIST");
+/// Whether a folder has a file of it.
+pub(in crate::data) fn is_here(folder: &Path) -> bool {
+    [&TRAINING, &TEST].iter().any(|part| find(folder, &part.images).is_ok())
+}
+
+/// The folder of the files: where Debian's package puts them, or else where `data fetch` does.
+pub fn fashion_mnist_folder() -> PathBuf {
+    let fetched = || Some(cache_folder()?.join(UNPACKED).join(DEBIAN_FOLDER.trim_start_matches('/')));
+    let installed = PathBuf::from(DEBIAN_FOLDER);
+    if installed.is_dir() { installed } else { fetched().filter(|folder| folder.is_dir()).unwrap_or(installed) }
+}
+
+/// The official training images, then the official test images; from `folder` or [`fashion_mnist_folder`].
+pub(in crate::data) fn from_folder(folder: Option<&Path>) -> Result<Images, DataError> {
+    let usual = fashion_mnist_folder();
+    let folder = folder.unwrap_or(&usual);
+    let mut all = Elements::default();
     for part in [&TRAINING, &TEST] {
-        append(&mut all, part, find(folder, &part.images)?, find(folder, &part.labels)?)?;
+        all.append(part, find(folder, &part.images)?, find(folder, &part.labels)?)?;
     }
-    Ok(all)
+    Ok(all.images("Fashion-MNIST", TRAINING.count))
 }
 
-fn empty(name: &'static str) -> Images {
+/// What is known of the data set; so many of its images are the training part.
+pub(in crate::data) fn facts(training: usize) -> Facts {
     let shape = ImageShape { channels: 1, height: SIDE, width: SIDE };
-    Images { name, shape, classes: CLASSES, flip: true, pixels: vec![], labels: vec![] }
+    let classes = CLOTHES.map(String::from).into();
+    Facts { name: "Fashion-MNIST".into(), shape, classes, flip: true, padding: 2, training }
+}
+
+/// Pixels and labels of the parts so far.
+#[derive(Default)]
+struct Elements {
+    pixels: Vec<u8>,
+    labels: Vec<u16>,
+}
+
+impl Elements {
+    fn append(&mut self, part: &Part, images: Found, labels: Found) -> Result<(), DataError> {
+        let pixels = verified(&part.images, images, [part.count, SIDE, SIDE], |_| Ok(()))?;
+        let labels = verified(&part.labels, labels, [part.count], |labels| idx::check_labels(labels, CLASSES))?;
+        self.pixels.extend(pixels);
+        self.labels.extend(labels.into_iter().map(u16::from));
+        Ok(())
+    }
+
+    fn images(self, name: &str, training: usize) -> Images {
+        let facts = Facts { name: name.into(), ..facts(training) };
+        Images { facts, pixels: Pixels::Memory(self.pixels), labels: self.labels, known_checksum: None }
+    }
 }
 
 /// A file's bytes, plain or in gzip, and what to call it in messages.
@@ -85,14 +126,6 @@ fn find(folder: &Path, file: &File) -> Result<Found<'static>, DataError> {
         }
     }
     Err(DataError::Missing { name: file.name, folder: PathBuf::from(folder) })
-}
-
-fn append(all: &mut Images, part: &Part, images: Found, labels: Found) -> Result<(), DataError> {
-    let pixels = verified(&part.images, images, [part.count, SIDE, SIDE], |_| Ok(()))?;
-    let labels = verified(&part.labels, labels, [part.count], |labels| idx::check_labels(labels, CLASSES))?;
-    all.pixels.extend(pixels);
-    all.labels.extend(labels.into_iter().map(u16::from));
-    Ok(())
 }
 
 /// The elements of a file that has the right shape, passes `check` and has the published checksum, in this order: the
@@ -125,8 +158,8 @@ fn verified<const D: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::idx::IdxError;
     use super::*;
-    use crate::data::idx::IdxError;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write as _;
 
@@ -154,7 +187,8 @@ mod tests {
     #[test]
     fn the_embedded_images_are_the_published_ones() {
         let images = embedded().unwrap();
-        assert_eq!((images.len(), images.pixels.len(), images.classes), (10_000, 7_840_000, 10));
+        assert_eq!((images.labels.len(), images.pixels.len(), images.facts.training), (10_000, 7_840_000, 10_000));
+        assert_eq!(images.facts.classes.len(), 10);
         // The official test part has 1,000 images of every class and begins with these labels.
         for class in 0..10 {
             assert_eq!(images.labels.iter().filter(|&&label| label == class).count(), 1000);
@@ -234,10 +268,10 @@ mod tests {
     fn the_whole_data_set_is_the_published_one() {
         let folder = std::env::var_os("FASHION_MNIST").map(PathBuf::from);
         let images = from_folder(folder.as_deref()).unwrap();
-        assert_eq!((images.len(), images.pixels.len()), (70_000, 54_880_000));
+        assert_eq!((images.labels.len(), images.pixels.len(), images.facts.training), (70_000, 54_880_000, 60_000));
         assert_eq!(images.labels[..10], [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]);
         let embedded = embedded().unwrap();
-        assert!(images.pixels[47_040_000..] == embedded.pixels && images.labels[60_000..] == embedded.labels);
+        assert!(images.pixels[47_040_000..] == *embedded.pixels && images.labels[60_000..] == embedded.labels);
         // The widely quoted statistics of the training images.
         let train: Vec<u32> = (0..60_000).collect();
         let data = crate::data::Dataset::new(images, &train);

@@ -1,0 +1,225 @@
+//! `run --dry-run`: what a run will cost, from networks drawn as the run draws them and from rates measured here and now.
+//! Nothing is written.
+
+mod measure;
+mod text;
+
+use super::exit::{CommandResult, End};
+use super::output::{print, print_json};
+use super::workbench::threads;
+use crate::config::{Config, OracleKind};
+use crate::data::{Outline, outline};
+use crate::device::cpu::InstructionSet;
+use crate::net::Plan;
+use crate::oracle::{H100, evaluation_floor, training_floor};
+use crate::space::space_of;
+use measure::{Drawn, Measured};
+use serde::Serialize;
+
+/// Bytes of a journal's row beside the architecture, and of a loss in it.
+const ROW_BYTES: u64 = 700;
+const LOSS_BYTES: u64 = 20;
+/// The report's page without candidates.
+const PAGE_BYTES: u64 = 100_000;
+/// A candidate in the page, and a parameter in `best.safetensors` and `best.onnx`.
+const PAGE_ROW_BYTES: u64 = 1500;
+const PARAMETER_BYTES: u64 = 8;
+
+/// What a run costs.
+#[derive(Serialize)]
+pub(super) struct DryRun {
+    name: String,
+    device: String,
+    threads: usize,
+    data: Data,
+    /// None where networks are looked up.
+    networks: Option<Networks>,
+    measured: Measured,
+    phases: Vec<Phase>,
+    total_seconds: f64,
+    /// Most memory of the process.
+    memory_mb: f64,
+    disk: Disk,
+    /// None where networks are looked up.
+    h100: Option<H100Floor>,
+}
+
+#[derive(Serialize)]
+struct Data {
+    name: String,
+    training_images: usize,
+    validation_images: usize,
+    test_images: usize,
+    /// The files are not here; these are the published figures.
+    published: bool,
+}
+
+/// Of some drawn networks.
+#[derive(Serialize)]
+struct Networks {
+    drawn: usize,
+    parameters: Spread,
+    /// An image, forward.
+    multiply_adds: Spread,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Spread {
+    least: u64,
+    median: u64,
+    most: u64,
+}
+
+#[derive(Serialize)]
+struct Phase {
+    name: &'static str,
+    what: String,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Disk {
+    run_mb: f64,
+    /// The packed file of the images, in the cache.
+    packed_mb: f64,
+}
+
+/// Least seconds on an H100: no prediction.
+#[derive(Serialize)]
+struct H100Floor {
+    estimate: &'static str,
+    candidates_seconds: f64,
+    retraining_seconds: f64,
+}
+
+/// Prints the cost.
+pub(super) fn execute(config: &Config, json: bool) -> CommandResult {
+    let dry_run = DryRun::new(config)?;
+    if json {
+        print_json(&dry_run)?
+    } else {
+        print(&text::text(&dry_run, config))?
+    }
+    Ok(End::Done)
+}
+
+impl DryRun {
+    fn new(config: &Config) -> anyhow::Result<DryRun> {
+        let threads = threads(config.run.threads);
+        let space = space_of(config)?;
+        let outline = outline(&config.data)?;
+        let drawn = Drawn::new(config, &space)?;
+        let plans = match config.oracle.kind {
+            OracleKind::Training => drawn.plans(config, &outline)?,
+            OracleKind::Table => vec![],
+        };
+        let typical = plans.get(plans.len() / 2);
+        let measured = Measured::new(config, &space, &drawn, (typical, threads))?;
+        let phases = phases(config, &outline, &measured);
+        let in_memory = if outline.packed { 0 } else { outline.bytes };
+        Ok(DryRun {
+            name: config.run.name.clone(),
+            device: format!("CPU ({})", InstructionSet::best()),
+            threads,
+            data: Data {
+                name: outline.stand_in.name().into(),
+                training_images: outline.training,
+                validation_images: outline.validation,
+                test_images: outline.test,
+                published: outline.published,
+            },
+            networks: Networks::of(&plans),
+            total_seconds: phases.iter().map(|phase| phase.seconds).sum(),
+            phases,
+            memory_mb: measured.memory_mb + in_memory as f64 / 1e6,
+            disk: disk(config, &outline, &drawn, (typical, &measured)),
+            h100: typical.map(|plan| h100(config, &outline, plan)),
+            measured,
+        })
+    }
+}
+
+impl Networks {
+    /// Of plans in the order of their multiply-adds.
+    fn of(plans: &[Plan]) -> Option<Networks> {
+        let spread = |number: fn(&Plan) -> u64| {
+            let mut numbers: Vec<u64> = plans.iter().map(number).collect();
+            numbers.sort_unstable();
+            let (least, most) = (*numbers.first()?, *numbers.last()?);
+            Some(Spread { least, median: numbers[numbers.len() / 2], most })
+        };
+        Some(Networks {
+            drawn: plans.len(),
+            parameters: spread(Plan::trained_parameters)?,
+            multiply_adds: spread(Plan::multiply_adds)?,
+        })
+    }
+}
+
+/// Images that a candidate, and the last network, train on in an epoch.
+fn images(config: &Config, outline: &Outline) -> (f64, f64) {
+    let candidate = (outline.training as f64 * config.oracle.training.data_fraction).round();
+    let all = (outline.training + outline.validation) as f64;
+    (candidate, (all * config.retrain.data_fraction).round())
+}
+
+fn phases(config: &Config, outline: &Outline, measured: &Measured) -> Vec<Phase> {
+    let budget = config.search.budget as f64;
+    let (of_candidate, of_retraining) = images(config, outline);
+    let mut phases = Vec::new();
+    if let Some(rates) = &measured.candidates {
+        let epochs = config.oracle.training.epochs;
+        let trained = of_candidate * epochs as f64 / rates.training;
+        let evaluated = outline.validation as f64 / rates.evaluation;
+        phases.push(Phase {
+            name: "candidates",
+            what: format!(
+                "{} networks, each {epochs} epochs of {of_candidate} images, then {} evaluated",
+                config.search.budget, outline.validation
+            ),
+            seconds: budget * (trained + evaluated),
+        });
+    }
+    if measured.refits > 0 {
+        phases.push(Phase {
+            name: "refits",
+            what: format!("{} of {} epochs", measured.refits, config.generator.epochs),
+            seconds: measured.refits as f64 * config.generator.epochs as f64 * measured.refit_epoch_seconds,
+        });
+    }
+    if let Some(rates) = &measured.retraining {
+        let epochs = config.retrain.epochs;
+        phases.push(Phase {
+            name: "retraining",
+            what: format!("{epochs} epochs of {of_retraining} images, then {} tested", outline.test),
+            seconds: of_retraining * epochs as f64 / rates.training + outline.test as f64 / rates.evaluation,
+        });
+    }
+    phases
+}
+
+fn disk(config: &Config, outline: &Outline, drawn: &Drawn, (typical, measured): (Option<&Plan>, &Measured)) -> Disk {
+    let row = ROW_BYTES + LOSS_BYTES * config.oracle.training.epochs as u64 + drawn.text_bytes() + PAGE_ROW_BYTES;
+    let candidates = config.search.budget as u64 * row;
+    let losses = measured.refits as u64 * config.generator.epochs as u64 * LOSS_BYTES;
+    let network = typical.map_or(0, |plan| PARAMETER_BYTES * plan.trained_parameters());
+    let run = candidates + losses + network + measured.checkpoint_bytes + PAGE_BYTES;
+    let packed = if outline.packed { outline.bytes } else { 0 };
+    Disk { run_mb: run as f64 / 1e6, packed_mb: packed as f64 / 1e6 }
+}
+
+fn h100(config: &Config, outline: &Outline, plan: &Plan) -> H100Floor {
+    let (of_candidate, of_retraining) = images(config, outline);
+    let evaluated = |images: usize| evaluation_floor(plan, images, H100);
+    let trained = |images: f64, epochs: usize, batch: usize| {
+        images * epochs as f64 / batch as f64 * training_floor(plan, batch, H100)
+    };
+    let (oracle, retrain) = (&config.oracle.training, &config.retrain);
+    H100Floor {
+        estimate: "least time by the kernels' floors: bytes / 3.35 TB/s or flops / 989 TFLOP/s, 16-bit values; no \
+                   prediction, launches and everything else come on top",
+        candidates_seconds: config.search.budget as f64
+            * (trained(of_candidate, oracle.epochs, oracle.batch) + evaluated(outline.validation)),
+        retraining_seconds: trained(of_retraining, retrain.epochs, retrain.batch) + evaluated(outline.test),
+    }
+}
