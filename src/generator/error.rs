@@ -54,6 +54,16 @@ pub enum GeneratorError {
         /// Number of nodes.
         nodes: usize,
     },
+    /// Operators of nodes or edges that the generator does not know.
+    #[error(
+        "graph {component} must have one operator below {edge_operators} on each of its possible edges, row by row"
+    )]
+    EdgeOperators {
+        /// Which graph of the architecture, from 0.
+        component: usize,
+        /// Number of operators of an edge.
+        edge_operators: usize,
+    },
     /// Not one weight a graph.
     #[error("{weights} weights for {graphs} architectures")]
     WeightCount {

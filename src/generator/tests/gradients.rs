@@ -230,7 +230,7 @@ fn softmax_over_operators() {
     assert_eq!(operators.log_probability(&[0.0; 4], 9), f64::NEG_INFINITY);
 }
 
-fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
+pub fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
     let what = format!("{:?}", gran.config);
     let mut trainers = [Trainer::new(gran, 1e-3)];
     let example = |_: usize, index: usize| Example { graph: &graphs[index], rho: rhos[index] };
