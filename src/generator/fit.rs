@@ -148,7 +148,6 @@ impl Trainer {
     }
 
     /// Gradient of the last minibatch's loss.
-    #[cfg(test)]
     pub fn gradient(&self) -> &[f32] {
         &self.gradient[..self.gran.parameters.len()]
     }

@@ -11,6 +11,7 @@ mod checkpoint;
 mod columns;
 mod config;
 mod cost;
+mod cuda;
 mod edge_passes;
 mod edges;
 mod error;
@@ -34,6 +35,7 @@ mod weights;
 
 pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
 pub use cost::Cost;
+pub use cuda::{CudaSampler, LossGradient};
 pub use error::GeneratorError;
 pub use fitted::Fitted;
 pub use gran::Gran;
@@ -135,7 +137,8 @@ impl Generator {
         let components = std::mem::take(&mut self.components);
         let rate = settings.learning_rate;
         let mut trainers: Vec<_> = components.into_iter().map(|gran| Trainer::new(gran, rate)).collect();
-        let report = fit_epochs(&mut trainers, buffer, weights, settings, stop);
+        let mut crew = Crew::new(settings.threads);
+        let report = fit_epochs((buffer, weights), settings, stop, &mut |minibatch| Ok(crew.step(&mut trainers, minibatch)));
         self.components = trainers.into_iter().map(|trainer| trainer.gran).collect();
         report
     }
@@ -180,14 +183,13 @@ impl Generator {
     }
 }
 
+/// Takes all minibatches of a fit through `step`, which returns their loss.
 fn fit_epochs(
-    trainers: &mut [Trainer],
-    buffer: &[Vec<LabelledGraph>],
-    weights: &[f64],
+    (buffer, weights): (&[Vec<LabelledGraph>], &[f64]),
     settings: &FitSettings,
     stop: &AtomicBool,
+    step: &mut dyn FnMut(Minibatch) -> Result<f64, GeneratorError>,
 ) -> Result<Option<FitReport>, GeneratorError> {
-    let mut crew = Crew::new(settings.threads);
     let mut losses = Vec::with_capacity(settings.epochs);
     let mut order: Vec<usize> = (0..buffer.len()).collect();
     for epoch in 0..settings.epochs {
@@ -204,7 +206,7 @@ fn fit_epochs(
                 let index = minibatch[index];
                 Example { graph: &buffer[index][component], rho: weights[index] }
             };
-            let loss = crew.step(trainers, Minibatch { count: minibatch.len(), example: &example });
+            let loss = step(Minibatch { count: minibatch.len(), example: &example })?;
             if !loss.is_finite() {
                 return Err(GeneratorError::Diverged { epoch, loss });
             }
