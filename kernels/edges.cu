@@ -100,6 +100,13 @@ __device__ __forceinline__ void add(Vector<float>& to, const Vector<float>& x) {
 #pragma unroll
   for (int i = 0; i < 4; i++) to.v[i] += x.v[i];
 }
+// Number by number: a choice between vectors would be one between addresses.
+__device__ __forceinline__ Vector<float> select(bool first, const Vector<float>& a, const Vector<float>& b) {
+  Vector<float> r;
+#pragma unroll
+  for (int i = 0; i < 4; i++) r.v[i] = first ? a.v[i] : b.v[i];
+  return r;
+}
 __device__ __forceinline__ Vector<float> passed(const Vector<float>& d, const Vector<float>& p, const Vector<float>& base) {
   Vector<float> r;
 #pragma unroll
@@ -121,7 +128,7 @@ __device__ __forceinline__ Received receive_sums(const EdgeGradient& task, const
     uint32_t other = indices[task.lists.sources + edge];
     bool from_new = other == new_node;
     Vector<float> p = load(projected + static_cast<uint64_t>(other) * task.pitch);
-    Vector<float> in = passed(own_given, p, from_new ? marked : plain);
+    Vector<float> in = passed(own_given, p, select(from_new, marked, plain));
     add(r.in, in);
     if (from_new) add(r.from_new, in);
     Vector<float> other_given = load(given + static_cast<uint64_t>(other) * task.given_pitch);

@@ -33,7 +33,7 @@ impl Gradients {
     fn product(&mut self, a: Area, b: Area, live: Count, has_bias: bool) -> Partials {
         assert_eq!(a.rows, b.rows, "{a:?} {b:?}");
         let (rows, columns) = (a.columns, b.columns);
-        let splits = a.rows.div_ceil(SPLIT);
+        let splits = a.rows.div_ceil(SPLIT).max(1);
         let result = self.reserve.area(splits * rows, columns);
         let bias = has_bias.then(|| self.reserve.area(splits, rows));
         let task = super::product(a, b, Area { rows, columns, ..result }, live);
