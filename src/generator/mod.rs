@@ -138,7 +138,8 @@ impl Generator {
         let rate = settings.learning_rate;
         let mut trainers: Vec<_> = components.into_iter().map(|gran| Trainer::new(gran, rate)).collect();
         let mut crew = Crew::new(settings.threads);
-        let report = fit_epochs((buffer, weights), settings, stop, &mut |minibatch| Ok(crew.step(&mut trainers, minibatch)));
+        let report =
+            fit_epochs((buffer, weights), settings, stop, &mut |minibatch| Ok(crew.step(&mut trainers, minibatch)));
         self.components = trainers.into_iter().map(|trainer| trainer.gran).collect();
         report
     }

@@ -20,6 +20,8 @@ pub struct LossGradient {
     pub loss: f64,
     /// By every parameter of every component, in the order of the checkpoint.
     pub gradients: Vec<Vec<f32>>,
+    /// Kernels that were launched on a device.
+    pub launches: usize,
 }
 
 /// One component on the device.
@@ -81,11 +83,7 @@ fn rows(graph: &LabelledGraph) -> Vec<u128> {
 }
 
 /// A step of all components.
-fn step(
-    components: &[Gran],
-    trainers: &mut [DeviceTrainer],
-    minibatch: Minibatch,
-) -> Result<f64, GeneratorError> {
+fn step(components: &[Gran], trainers: &mut [DeviceTrainer], minibatch: Minibatch) -> Result<f64, GeneratorError> {
     let mut loss = 0.0;
     for (component, (gran, trainer)) in components.iter().zip(trainers).enumerate() {
         let examples = (0..minibatch.count).map(|index| (minibatch.example)(component, index));
@@ -133,10 +131,11 @@ impl Generator {
     ) -> Result<LossGradient, GeneratorError> {
         self.check_fit(buffer, weights, &one_batch(buffer.len()))?;
         let mut trainers: Vec<_> = self.components.iter().map(|gran| Trainer::new(gran.clone(), 1.0)).collect();
-        let example = |component: usize, index: usize| Example { graph: &buffer[index][component], rho: weights[index] };
+        let example =
+            |component: usize, index: usize| Example { graph: &buffer[index][component], rho: weights[index] };
         let loss = Crew::new(1).evaluate(&mut trainers, Minibatch { count: buffer.len(), example: &example });
         let gradients = trainers.iter().map(|trainer| trainer.gradient().to_vec()).collect();
-        Ok(LossGradient { loss, gradients })
+        Ok(LossGradient { loss, gradients, launches: 0 })
     }
 
     /// [`Generator::loss_gradient`] on a CUDA device.
@@ -151,11 +150,13 @@ impl Generator {
     ) -> Result<LossGradient, GeneratorError> {
         self.check_fit(buffer, weights, &one_batch(buffer.len()))?;
         let mut trainers = self.trainers(device, buffer, (buffer.len(), 1.0))?;
-        let example = |component: usize, index: usize| Example { graph: &buffer[index][component], rho: weights[index] };
+        let example =
+            |component: usize, index: usize| Example { graph: &buffer[index][component], rho: weights[index] };
         let minibatch = Minibatch { count: buffer.len(), example: &example };
         let loss = step(&self.components, &mut trainers, minibatch)?;
         let gradients = trainers.iter().map(|trainer| trainer.network.gradient());
-        Ok(LossGradient { loss, gradients: gradients.collect::<Result<_, _>>()? })
+        let launches = trainers.iter().map(|trainer| trainer.network.launches_per_step()).sum();
+        Ok(LossGradient { loss, gradients: gradients.collect::<Result<_, _>>()?, launches })
     }
 
     fn trainers(

@@ -50,7 +50,12 @@ fn prefix_graphs(batch: &PrefixBatch, targets: impl Iterator<Item = Target>) -> 
         offsets: stage.incoming.clone(),
         sources: stage.sources.clone(),
         rows: initial.collect(),
-        first_node: prefixes.iter().map(|prefix| prefix.first_node).chain([batch.nodes()]).map(|node| node as u32).collect(),
+        first_node: prefixes
+            .iter()
+            .map(|prefix| prefix.first_node)
+            .chain([batch.nodes()])
+            .map(|node| node as u32)
+            .collect(),
         graph_of: prefixes.iter().map(|prefix| prefix.graph as u32).collect(),
         targets: targets.map(|Target { row, operator }| RowTarget { row, operator: operator.into() }).collect(),
     }

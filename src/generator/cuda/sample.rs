@@ -123,9 +123,8 @@ impl Gran {
             let none = Target { row: 0, operator: 0 };
             let graphs = prefix_graphs(batch, partial.iter().map(|_| none));
             let numbers = 1 + step + usize::from(config.operators > 0);
-            let random: Vec<Vec<f64>> = (partial.iter_mut())
-                .map(|graph| (0..numbers).map(|_| graph.stream.random()).collect())
-                .collect();
+            let random: Vec<Vec<f64>> =
+                (partial.iter_mut()).map(|graph| (0..numbers).map(|_| graph.stream.random()).collect()).collect();
             for (graph, drawn) in partial.iter_mut().zip(network.draw(&graphs, &random)?) {
                 graph.rows.push(drawn.target.row);
                 graph.operators.push(drawn.target.operator as u8);

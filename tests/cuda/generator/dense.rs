@@ -4,7 +4,9 @@ use super::{Stage, for_each, prefix_graphs};
 use crate::memory::Sum;
 use crate::support::{Numbers, device};
 use graphpnas_fast::device::cuda::Storage;
-use graphpnas_fast::device::cuda::generator::records::{Count, Dense, DenseInput, DenseTask, DenseWeight, NO_LIST, SumTask};
+use graphpnas_fast::device::cuda::generator::records::{
+    Count, Dense, DenseInput, DenseTask, DenseWeight, NO_LIST, SumTask,
+};
 use graphpnas_fast::device::cuda::records::NONE;
 
 /// A matrix with gaps between the rows, in which NaN lies.
@@ -184,8 +186,15 @@ fn gradients_of_weights() {
             reserved: 0,
         };
         let row = rows as u32;
-        let of_bias =
-            SumTask { partials: bias, gradient: bias_sum, floats: row, stride: row, columns: row, used: row, ..weight_sum };
+        let of_bias = SumTask {
+            partials: bias,
+            gradient: bias_sum,
+            floats: row,
+            stride: row,
+            columns: row,
+            used: row,
+            ..weight_sum
+        };
         let loaded = stage.load(&device);
         let memory = &loaded.memory;
         memory.dense_weight(&memory.table(&[DenseWeight(task)]).unwrap()).unwrap();

@@ -118,7 +118,11 @@ fn check_gradients(what: &str, layer: &Layer, got: (&[f32], &[f32]), want: &(Vec
         assert!(behind.iter().all(|value| value.is_nan()), "{what}: written behind the shares of node {node}");
         for column in 0..columns {
             let value = got.0[node * layer.pitch + column];
-            want.0[node * columns + column].assert_near(&format!("{what} share [{node}, {column}]"), value, Storage::F32);
+            want.0[node * columns + column].assert_near(
+                &format!("{what} share [{node}, {column}]"),
+                value,
+                Storage::F32,
+            );
         }
     }
     for (i, want) in want.1.iter().enumerate() {

@@ -20,7 +20,8 @@ impl Networks {
     fn random(sizes: &[usize], seed: u64, [hidden, attention]: [usize; 2]) -> Self {
         let mut numbers = Numbers::new(seed);
         let layer = Layer::random(prefix_graphs(sizes, 0, seed), hidden + attention, &mut numbers);
-        let mut draw = |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|_| scale * numbers.normal()).collect() };
+        let mut draw =
+            |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|_| scale * numbers.normal()).collect() };
         let weights = [draw(hidden * hidden, 0.3), draw(hidden * attention, 0.3)];
         let biases = [draw(hidden, 1.0), draw(hidden, 1.0)];
         Networks { layer, hidden, weights, biases }

@@ -66,7 +66,8 @@ impl Inputs {
     }
 
     fn channel(&self, node: usize, column: usize) -> Channel {
-        let third = |data: &[f32], start: usize| [0, 1, 2].map(|gate| f64::from(data[start + gate * self.hidden + column]));
+        let third =
+            |data: &[f32], start: usize| [0, 1, 2].map(|gate| f64::from(data[start + gate * self.hidden + column]));
         Channel {
             input: third(&self.gates, node * 3 * self.hidden),
             hidden: third(&self.from_hidden, node * self.pitch),

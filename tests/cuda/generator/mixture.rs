@@ -38,7 +38,8 @@ impl Logits {
     fn weights(&self, nodes: std::ops::Range<usize>) -> Vec<f64> {
         let pairs = nodes.start..if self.self_pair { nodes.end } else { nodes.end - 1 };
         let count = pairs.len().max(1) as f64;
-        let mean = |k: usize| pairs.clone().map(|pair| f64::from(self.alpha[pair * self.pitch + k])).sum::<f64>() / count;
+        let mean =
+            |k: usize| pairs.clone().map(|pair| f64::from(self.alpha[pair * self.pitch + k])).sum::<f64>() / count;
         softmax(&(0..self.mixtures).map(mean).collect::<Vec<_>>())
     }
 
@@ -158,7 +159,9 @@ fn scores_losses_and_their_gradients() {
         loaded.memory.score_gradient(&ScoreGradient(task)).unwrap();
         let scores = loaded.doubles(task.scores, 2 * prefix_count);
         for (got, want) in scores.chunks(2).zip(logits.scores()) {
-            (0..2).for_each(|i| assert!((got[i] - want[i]).abs() <= 1e-10 * (1.0 + want[i].abs()), "{what}: {got:?} {want:?}"));
+            (0..2).for_each(|i| {
+                assert!((got[i] - want[i]).abs() <= 1e-10 * (1.0 + want[i].abs()), "{what}: {got:?} {want:?}")
+            });
         }
         let total: f64 = loaded.doubles(losses.losses, graphs).into_iter().sum();
         let want = logits.loss(&rhos);
@@ -169,20 +172,21 @@ fn scores_losses_and_their_gradients() {
         let wide = operators.next_multiple_of(8);
         let doperators = if operators > 0 { loaded.floats(task.doperators, prefix_count * wide) } else { Vec::new() };
         // A few at random: the reference is slow.
-        let mut check = |name: &str, got: &[f32], pitch: usize, used: usize, field: fn(&mut Logits) -> &mut Vec<f32>| {
-            for i in (0..got.len()).filter(|i| i % pitch.max(1) < used).step_by(1 + got.len() / 40) {
-                let value = field(&mut logits)[i];
-                let step = 1e-3f32;
-                let mut moved = |to: f32| {
-                    field(&mut logits)[i] = to;
-                    logits.loss(&rhos)
-                };
-                let (up, down) = (value + step, value - step);
-                let want = (moved(up) - moved(down)) / f64::from(up - down);
-                field(&mut logits)[i] = value;
-                super::assert_near(&format!("{what}: {name}[{i}]"), got[i], want, 2e-5 * (1.0 + want.abs()));
-            }
-        };
+        let mut check =
+            |name: &str, got: &[f32], pitch: usize, used: usize, field: fn(&mut Logits) -> &mut Vec<f32>| {
+                for i in (0..got.len()).filter(|i| i % pitch.max(1) < used).step_by(1 + got.len() / 40) {
+                    let value = field(&mut logits)[i];
+                    let step = 1e-3f32;
+                    let mut moved = |to: f32| {
+                        field(&mut logits)[i] = to;
+                        logits.loss(&rhos)
+                    };
+                    let (up, down) = (value + step, value - step);
+                    let want = (moved(up) - moved(down)) / f64::from(up - down);
+                    field(&mut logits)[i] = value;
+                    super::assert_near(&format!("{what}: {name}[{i}]"), got[i], want, 2e-5 * (1.0 + want.abs()));
+                }
+            };
         let pitch = mixtures.next_multiple_of(8);
         check("theta", &dtheta, pitch, mixtures, |logits| &mut logits.theta);
         check("alpha", &dalpha, pitch, mixtures, |logits| &mut logits.alpha);

@@ -111,5 +111,8 @@ fn batches_that_do_not_fit_together_are_refused() {
     let mut loaded = stage.load(&device);
     assert!(loaded.memory.write_batch(&good, (4, 2), [0.0; 2]).is_ok());
     assert!(loaded.memory.write_batch(&one_way, (4, 2), [0.0; 2]).is_err());
-    assert!(loaded.memory.write_batch(&prefix_graphs(&[6, 6, 6], 2, 1), (6, 2), [0.0; 2]).is_err(), "beyond the capacity");
+    assert!(
+        loaded.memory.write_batch(&prefix_graphs(&[6, 6, 6], 2, 1), (6, 2), [0.0; 2]).is_err(),
+        "beyond the capacity"
+    );
 }

@@ -39,7 +39,8 @@ fn nodes_start_from_row_number_and_one() {
                 let existing = (0..numbers).map(|column| exists && column == number);
                 let one = (0..8).map(|column| exists && column == 0);
                 let any = (0..numbers).map(|column| column == number);
-                let want: Vec<f32> = row.chain(existing).chain(one).chain(any).map(|set| f32::from(u8::from(set))).collect();
+                let want: Vec<f32> =
+                    row.chain(existing).chain(one).chain(any).map(|set| f32::from(u8::from(set))).collect();
                 assert_eq!(got[node * pitch..][..pitch], want, "{sizes:?} {seed} node {node}");
             }
         }
@@ -120,12 +121,16 @@ fn gradients_of_differences() {
         let got = loaded.floats(dstate, nodes * hidden);
         for (prefix, nodes) in prefixes(&graphs).enumerate() {
             for column in 0..hidden {
-                let pair = |node: usize| {
-                    f64::from(theta[node * hidden + column]) + f64::from(alpha[node * hidden + column])
-                };
+                let pair =
+                    |node: usize| f64::from(theta[node * hidden + column]) + f64::from(alpha[node * hidden + column]);
                 let old = nodes.start..nodes.end - 1;
                 old.clone().for_each(|node| {
-                    assert_near("an old node", got[node * hidden + column], -pair(node), 1e-6 * (1.0 + pair(node).abs()));
+                    assert_near(
+                        "an old node",
+                        got[node * hidden + column],
+                        -pair(node),
+                        1e-6 * (1.0 + pair(node).abs()),
+                    );
                 });
                 let extra = if operators { f64::from(own[prefix * hidden + column]) } else { 0.0 };
                 let want: f64 = old.map(pair).sum::<f64>() + extra;

@@ -2,11 +2,15 @@
 
 use super::{Bits, random_rows};
 use crate::support::device;
-use graphpnas_fast::device::cuda::Device;
-use graphpnas_fast::generator::{CudaSampler, FitSettings, Generator, Gran, GranConfig, InputLayout, LossScale, Sampler};
+use graphpnas_fast::config::Config;
+use graphpnas_fast::generator::{
+    CudaSampler, FitSettings, Generator, Gran, GranConfig, InputLayout, LossScale, Sampler,
+};
 use graphpnas_fast::graph::{Dag, LabelledGraph};
 use graphpnas_fast::random::{Purpose, Stream, StreamKey};
-use std::sync::Arc;
+use graphpnas_fast::search::{GeneratorProposer, Proposer};
+use graphpnas_fast::space::space_of;
+use rand::RngExt;
 use std::sync::atomic::AtomicBool;
 
 fn stream(seed: u64) -> Stream {
@@ -14,12 +18,7 @@ fn stream(seed: u64) -> Stream {
 }
 
 fn config(nodes: usize, operators: usize) -> GranConfig {
-    GranConfig {
-        layers: 2,
-        mixtures: 3,
-        attention: None,
-        ..GranConfig::released(nodes, operators, nodes + 5)
-    }
+    GranConfig { layers: 2, mixtures: 3, attention: None, ..GranConfig::released(nodes, operators, nodes + 5) }
 }
 
 /// Generators of every kind: with and without a gate, with and without numbers and operators, of one round and of none,
@@ -53,7 +52,8 @@ fn buffer(configs: &[GranConfig], count: usize) -> Vec<Vec<LabelledGraph>> {
     let mut bits = Bits(7);
     let mut graph = |config: &GranConfig| {
         let rows = random_rows(config.nodes, &mut bits);
-        let edges = (0..config.nodes).flat_map(|to| (0..to).filter(|from| rows[to] >> from & 1 == 1).map(|from| [from, to]).collect::<Vec<_>>());
+        let edges = (0..config.nodes)
+            .flat_map(|to| (0..to).filter(|from| rows[to] >> from & 1 == 1).map(|from| [from, to]).collect::<Vec<_>>());
         let dag = Dag::new(config.nodes, &edges.collect::<Vec<_>>()).unwrap();
         let count = if config.operators > 0 { config.nodes } else { 0 };
         let operators = (0..count).map(|_| (bits.next() % config.operators as u64) as u8).collect();
@@ -73,7 +73,12 @@ fn losses_and_gradients_are_the_cpus() {
         let cpu = generator.loss_gradient(&buffer, &RHOS).unwrap();
         let cuda = generator.loss_gradient_on(&device, &buffer, &RHOS).unwrap();
         let what = format!("{:?}", configs[0]);
-        assert!((cpu.loss - cuda.loss).abs() <= 1e-6 * (1.0 + cpu.loss.abs()), "{what}: {} and {}", cpu.loss, cuda.loss);
+        assert!(
+            (cpu.loss - cuda.loss).abs() <= 1e-6 * (1.0 + cpu.loss.abs()),
+            "{what}: {} and {}",
+            cpu.loss,
+            cuda.loss
+        );
         let most = cpu.gradients[0].iter().fold(0.0f32, |most, value| most.max(value.abs()));
         for (index, (a, b)) in cpu.gradients[0].iter().zip(&cuda.gradients[0]).enumerate() {
             assert!((a - b).abs() <= 2e-5 * most + 1e-4 * a.abs(), "{what}: parameter {index}: {a} and {b} of {most}");
@@ -135,28 +140,44 @@ fn draws_are_the_cpus() {
     }
 }
 
-/// Launches of a step on so many graphs, as the emulated device counts them.
-fn launches(device: &Arc<Device>, config: &GranConfig, count: usize) -> Option<usize> {
-    let configs = [config.clone()];
-    let (generator, buffer) = (generator(&configs), buffer(&configs, count));
-    device.take_emulated_counters()?;
-    generator.loss_gradient_on(device, &buffer, &vec![1.0; count]).unwrap();
-    let counters: serde_json::Value = serde_json::from_str(&device.take_emulated_counters()?).unwrap();
-    let kernels = counters.as_object().unwrap().values();
-    Some(kernels.map(|kernel| kernel["launches"].as_u64().unwrap() as usize).sum())
-}
-
 /// Four a round forward, four or with a gate six backward, and 19 or with a gate 16 for the rest.
 #[test]
 fn launches_do_not_depend_on_the_number_of_graphs() {
     let Some(device) = device() else { return };
-    for (config, expected) in [(config(3, 2), 2 * 8 + 19), (GranConfig { attention: Some(8), ..config(3, 0) }, 2 * 10 + 16)] {
+    for (config, expected) in
+        [(config(3, 2), 2 * 8 + 19), (GranConfig { attention: Some(8), ..config(3, 0) }, 2 * 10 + 16)]
+    {
         for count in [1, 5] {
-            let Some(launches) = launches(&device, &config, count) else {
-                eprintln!("a real device does not count launches");
-                return;
-            };
-            assert_eq!(launches, expected, "{count} graphs");
+            let configs = [config.clone()];
+            let (generator, buffer) = (generator(&configs), buffer(&configs, count));
+            let step = generator.loss_gradient_on(&device, &buffer, &vec![1.0; count]).unwrap();
+            assert_eq!(step.launches, expected, "{count} graphs");
         }
     }
+}
+
+/// What the search sees of a generator on a device.
+#[test]
+fn a_proposer_fits_and_draws_on_the_device() {
+    const SMALL: &str = "[space]\nnodes = 4\nstages = 2\n[generator]\nhidden = 8\nlayers = 1\nmixtures = 2\nepochs = 3";
+    let Some(device) = device() else { return };
+    let config = Config::from_toml(SMALL, &[]).unwrap();
+    let space = space_of(&config).unwrap();
+    let shapes: Vec<_> = space.components().iter().map(|shape| self::config(shape.nodes, shape.operators)).collect();
+    let (buffer, stop) = (buffer(&shapes, 3), AtomicBool::new(false));
+    let mut cpu = GeneratorProposer::new(space.as_ref(), &config, 1);
+    let mut cuda = GeneratorProposer::new(space.as_ref(), &config, 1).on(Some(&device));
+    assert!(cuda.sample(&mut stream(5), 3).is_empty());
+    let expected = cpu.refit(&buffer, &RHOS[..3], 1, &stop).unwrap().unwrap();
+    let losses = cuda.refit(&buffer, &RHOS[..3], 1, &stop).unwrap().unwrap();
+    for (a, b) in losses.iter().zip(&expected) {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{losses:?}, not {expected:?}");
+    }
+    let (mut ours, mut theirs) = (stream(5), stream(5));
+    let (draws, expected) = (cuda.sample(&mut ours, 4), cpu.sample(&mut theirs, 4));
+    assert_eq!(draws.len(), 4);
+    for (draw, expected) in draws.iter().zip(&expected) {
+        assert_eq!(draw.components, expected.components);
+    }
+    assert_eq!(ours.random::<u64>(), theirs.random::<u64>(), "the streams are not equally far");
 }

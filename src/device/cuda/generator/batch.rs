@@ -147,7 +147,10 @@ impl PrefixGraphs {
                 "first nodes",
                 self.first_node.len() == prefixes + 1
                     && ascends(&self.first_node, nodes)
-                    && self.first_node.windows(2).all(|pair| (1..=nodes_of_graph as u32).contains(&pair[1].wrapping_sub(pair[0]))),
+                    && self
+                        .first_node
+                        .windows(2)
+                        .all(|pair| (1..=nodes_of_graph as u32).contains(&pair[1].wrapping_sub(pair[0]))),
             ),
             (
                 "graphs",
@@ -222,9 +225,8 @@ impl PrefixGraphs {
         let destinations = self.offsets.windows(2).zip(0..);
         let destinations: Vec<u32> =
             destinations.flat_map(|(pair, node)| (pair[0]..pair[1]).map(move |_| node)).collect();
-        let starts = (0..size.prefixes as u32).filter(|&at| {
-            at == 0 || self.graph_of[at as usize] != self.graph_of[at as usize - 1]
-        });
+        let starts = (0..size.prefixes as u32)
+            .filter(|&at| at == 0 || self.graph_of[at as usize] != self.graph_of[at as usize - 1]);
         let first_prefix: Vec<u32> = starts.chain([size.prefixes as u32]).collect();
         let words_of = |row: u128| [row as u32, (row >> 32) as u32, (row >> 64) as u32, (row >> 96) as u32];
         put(lists.offsets, &self.offsets);
@@ -248,5 +250,8 @@ impl PrefixGraphs {
 /// The decisions in these words.
 pub(super) fn targets(rows: &[u32], operators: &[u32]) -> Vec<RowTarget> {
     let row = |words: &[u32]| words.iter().rev().fold(0, |row: u128, &word| row << 32 | u128::from(word));
-    rows.chunks_exact(ROW_WORDS).zip(operators).map(|(words, &operator)| RowTarget { row: row(words), operator }).collect()
+    rows.chunks_exact(ROW_WORDS)
+        .zip(operators)
+        .map(|(words, &operator)| RowTarget { row: row(words), operator })
+        .collect()
 }

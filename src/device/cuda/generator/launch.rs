@@ -161,7 +161,12 @@ impl Memory {
         })
     }
 
-    fn grouped<T>(&self, [image, name]: [&'static str; 2], threads: usize, table: &TaskTable<T>) -> Result<(), CudaError> {
+    fn grouped<T>(
+        &self,
+        [image, name]: [&'static str; 2],
+        threads: usize,
+        table: &TaskTable<T>,
+    ) -> Result<(), CudaError> {
         table.most.iter().try_for_each(|&most| self.check_most(name, most))?;
         if self.floats.len() < table.needed {
             let (length, needed) = (self.floats.len(), table.needed);

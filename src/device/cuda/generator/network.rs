@@ -144,12 +144,7 @@ impl GranNetwork {
     ///
     /// # Errors
     /// A batch beyond the capacity, lists that do not fit together, not one weight a graph; the driver's.
-    pub fn train(
-        &mut self,
-        batch: &PrefixGraphs,
-        weights: &[f64],
-        settings: StepSettings,
-    ) -> Result<f64, CudaError> {
+    pub fn train(&mut self, batch: &PrefixGraphs, weights: &[f64], settings: StepSettings) -> Result<f64, CudaError> {
         let graphs = batch.size().graphs;
         if self.places.training.is_none() || weights.len() != graphs {
             return Err(CudaError::Plan(format!("a training step of {graphs} graphs with {} weights", weights.len())));

@@ -83,8 +83,7 @@ pub(super) struct ParameterAreas {
 
 impl ParameterAreas {
     pub fn new(shape: &GranShape) -> Self {
-        let mut builder =
-            Builder { shape, widths: Widths::new(shape), reserve: Reserve::default(), moves: Vec::new() };
+        let mut builder = Builder { shape, widths: Widths::new(shape), reserve: Reserve::default(), moves: Vec::new() };
         let (table, ones) = builder.table();
         let rounds = shape.rounds.iter().map(|round| builder.round(round)).collect();
         let heads = shape.heads.iter().map(|head| head.map(|layer| builder.linear(layer))).collect();
@@ -231,11 +230,7 @@ impl Builder<'_> {
     fn gru_weight(&mut self, layer: LinearPlace, to: Area) {
         let (hidden, wide) = (self.shape.hidden, self.widths.hidden);
         for gate in 0..3 {
-            let part = LinearPlace {
-                weight: layer.weight + gate * hidden * layer.inputs,
-                outputs: hidden,
-                ..layer
-            };
+            let part = LinearPlace { weight: layer.weight + gate * hidden * layer.inputs, outputs: hidden, ..layer };
             self.weight(part, (0, hidden), to.rows(gate * wide, wide));
         }
     }

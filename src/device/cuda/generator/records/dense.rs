@@ -1,7 +1,7 @@
 //! Records of `kernels/dense.cu`.
 
 use super::super::batch::Capacity;
-use super::{Part, TableRecord, counted, part, rows, BLOCK};
+use super::{BLOCK, Part, TableRecord, counted, part, rows};
 use crate::device::cuda::records::NONE;
 use bytemuck::{Pod, Zeroable};
 

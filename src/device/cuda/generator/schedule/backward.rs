@@ -37,7 +37,8 @@ impl Gradients {
         let result = self.reserve.area(splits * rows, columns);
         let bias = has_bias.then(|| self.reserve.area(splits, rows));
         let task = super::product(a, b, Area { rows, columns, ..result }, live);
-        let task = DenseTask { bias: bias.map_or(NONE, |bias| bias.at), depth: a.rows as u32, split: SPLIT as u32, ..task };
+        let task =
+            DenseTask { bias: bias.map_or(NONE, |bias| bias.at), depth: a.rows as u32, split: SPLIT as u32, ..task };
         self.products.push(DenseWeight(task));
         Partials { result, rows, bias, live, most: a.rows, split: SPLIT }
     }
@@ -88,7 +89,11 @@ struct Partials {
 }
 
 /// The launches of a backward pass but for the gradients of weights, which are added to `gradients`.
-pub(in super::super) fn backward(scene: &Scene, training: &TrainingPlaces, gradients: &mut Gradients) -> Vec<Operation> {
+pub(in super::super) fn backward(
+    scene: &Scene,
+    training: &TrainingPlaces,
+    gradients: &mut Gradients,
+) -> Vec<Operation> {
     let mut operations: Vec<_> = (0..3).rev().map(|layer| heads_backward(scene, training, layer)).collect();
     head_gradients(scene, training, gradients);
     let count = scene.shape.rounds.len();
@@ -153,8 +158,7 @@ fn backward_round(scene: &Scene, training: &TrainingPlaces, round: usize) -> Vec
     let received = input_product(given.gates, weight, training.received, Count::Nodes);
     let state = input_product(given.projected, parameters.states, dstate, Count::Nodes);
     let state = DenseTask { flags: DenseTask::ACCUMULATE, ..state };
-    let mut operations =
-        vec![gru_gradient(scene, training, round), Operation::DenseInput(vec![DenseInput(received)])];
+    let mut operations = vec![gru_gradient(scene, training, round), Operation::DenseInput(vec![DenseInput(received)])];
     match given.gate {
         Some(gate) => operations.extend(gated_backward(scene, training, round, gate)),
         None => operations.push(Operation::EdgeSumsGradient(EdgeSumsGradient(EdgeGradientTask {
@@ -228,11 +232,8 @@ fn gated_backward(scene: &Scene, training: &TrainingPlaces, round: usize, gate: 
     };
     let mut second_layers = vec![second(gate.messages, parameters.message, (0, hidden))];
     second_layers.extend(parameters.gate.map(|areas| second(gate.gates, areas.gate.weight, (hidden, attention))));
-    let edges = EdgeGradientTask {
-        given: dlayers.at,
-        given_pitch: dlayers.pitch as u32,
-        ..edge_gradient(scene, given, round)
-    };
+    let edges =
+        EdgeGradientTask { given: dlayers.at, given_pitch: dlayers.pitch as u32, ..edge_gradient(scene, given, round) };
     vec![
         Operation::GateGradient(open),
         Operation::DenseInput(second_layers),

@@ -34,9 +34,8 @@ fn composites(scene: &Scene) -> Option<Operation> {
         return None;
     }
     let rounds = scene.places.parameters.rounds.iter().zip(&scene.places.rounds);
-    let tasks = rounds.map(|(round, values)| {
-        DenseInput(input_product(round.input, round.message, values.composite, Count::All))
-    });
+    let tasks = rounds
+        .map(|(round, values)| DenseInput(input_product(round.input, round.message, values.composite, Count::All)));
     Some(Operation::DenseInput(tasks.collect()))
 }
 

@@ -28,11 +28,7 @@ pub(in super::super) fn loss(scene: &Scene, shares: Shares) -> Vec<Operation> {
         reserved: 0,
         lists: *scene.lists,
     };
-    vec![
-        Operation::Score(Score(task)),
-        Operation::GraphLoss(graphs),
-        Operation::ScoreGradient(ScoreGradient(task)),
-    ]
+    vec![Operation::Score(Score(task)), Operation::GraphLoss(graphs), Operation::ScoreGradient(ScoreGradient(task))]
 }
 
 /// Draws and their log-probabilities.

@@ -1,7 +1,7 @@
 //! From partial gradients to new parameters.
 
-use super::super::records::{AdamTask, Count, Dense, DenseTask, DenseWeight};
 use super::super::places::TrainingPlaces;
+use super::super::records::{AdamTask, Count, Dense, DenseTask, DenseWeight};
 use super::{Gradients, Operation, Scene, forward_product, product};
 use crate::device::cuda::records::NONE;
 
