@@ -85,7 +85,6 @@ impl Crew {
 
     /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
     /// summed over the trainers. The result does not depend on the number of threads.
-    #[cfg(test)]
     pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
         let loss = self.run_groups(trainers, minibatch);
         for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {

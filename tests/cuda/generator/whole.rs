@@ -159,7 +159,7 @@ fn launches_do_not_depend_on_the_number_of_graphs() {
 /// What the search sees of a generator on a device.
 #[test]
 fn a_proposer_fits_and_draws_on_the_device() {
-    const SMALL: &str = "[space]\nnodes = 4\nstages = 2\n[generator]\nhidden = 8\nlayers = 1\nmixtures = 2\nepochs = 3";
+    const SMALL: &str = "[space]\nnodes = 5\nstages = 2\n[generator]\nhidden = 8\nlayers = 1\nmixtures = 2\nepochs = 3";
     let Some(device) = device() else { return };
     let config = Config::from_toml(SMALL, &[]).unwrap();
     let space = space_of(&config).unwrap();
