@@ -51,7 +51,15 @@ __device__ __forceinline__ double warp_max(double value) {
 }
 
 __device__ __forceinline__ double softplus(double x) { return fmax(x, 0.) + log1p(exp(-fabs(x))); }
-__device__ __forceinline__ double logistic(double x) { return 1. / (1. + exp(-x)); }
+// 1 / x for normal x up to 1e300: Newton's iteration from 20 bits. A division is a call, around which registers spill.
+__device__ __forceinline__ double reciprocal(double x) {
+  double r;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(r) : "d"(x));
+  r = fma(r, fma(-x, r, 1.), r);
+  r = fma(r, fma(-x, r, 1.), r);
+  return fma(r, fma(-x, r, 1.), r);
+}
+__device__ __forceinline__ double logistic(double x) { return reciprocal(fmin(1. + exp(-x), 1e300)); }
 
 // The logarithm of the sum of exponentials of numbers that the warp's lanes have, each every 32nd. `value(k)`.
 template <typename Value> __device__ __forceinline__ double log_sum_exp(uint32_t count, const Value& value) {
@@ -79,8 +87,9 @@ struct PrefixWarp {
     entries = indices[task.lists.first_node + prefix + 1] - first - 1;
   }
 
-  __device__ __forceinline__ double count(const Mixture& task) const {
-    return static_cast<double>(max(entries + task.self_pair, 1u));
+  // One over the number of pairs in the mean of alpha.
+  __device__ __forceinline__ double share(const Mixture& task) const {
+    return reciprocal(static_cast<double>(max(entries + task.self_pair, 1u)));
   }
   __device__ __forceinline__ bool bit(const Mixture& task, const uint32_t* indices, uint32_t entry) const {
     return indices[task.lists.target_rows + 4 * prefix + entry / 32] >> (entry % 32) & 1;
@@ -93,7 +102,7 @@ __device__ __forceinline__ void write_log_weights(const Mixture& task, const Pre
     const float* alpha = floats + task.alpha + static_cast<uint64_t>(at.first) * task.pitch + k;
     double sum = 0.;
     for (uint32_t pair = 0; pair < at.entries + task.self_pair; pair++) sum += static_cast<double>(alpha[pair * task.pitch]);
-    to[k] = sum / at.count(task);
+    to[k] = sum * at.share(task);
   }
   double total = log_sum_exp(task.mixtures, [&](uint32_t k) { return to[k]; });
   for (uint32_t k = at.lane; k < task.mixtures; k += WARP) to[k] -= total;
@@ -179,7 +188,7 @@ extern "C" __global__ void __launch_bounds__(MIXTURE_THREADS) score_gradient(Mix
   for (uint32_t k = at.lane; k < task.mixtures; k += WARP) {
     uint64_t row = static_cast<uint64_t>(at.first) * task.pitch + k;
     double posterior = exp(joint[k] - log_probability);
-    float weight = static_cast<float>(coefficient * (posterior - exp(log_weights[k])) / at.count(task));
+    float weight = static_cast<float>(coefficient * (posterior - exp(log_weights[k])) * at.share(task));
     for (uint32_t pair = 0; pair <= at.entries; pair++) {
       bool is_self = pair == at.entries;
       float entry = 0.f;
