@@ -1,5 +1,6 @@
 //! What can go wrong in a generator.
 
+use crate::device::cuda::CudaError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -102,4 +103,7 @@ pub enum GeneratorError {
     /// Bytes that are not a checkpoint of this program.
     #[error("not a generator checkpoint: {0}")]
     Checkpoint(String),
+    /// What a CUDA device reports.
+    #[error(transparent)]
+    Device(#[from] CudaError),
 }

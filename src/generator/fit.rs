@@ -3,11 +3,11 @@
 use super::adam::{Adam, PIECE};
 use super::gran::{Gran, Score, Target, Workspace};
 use super::loss::{factors, weighted};
+use super::passes::Example;
 use super::prefixes::PrefixBatch;
 use super::weights::Weights;
 use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Sum, Vectorise, vectorise};
-use crate::graph::LabelledGraph;
 use std::ops::Range;
 
 /// Nodes of the batched graph that go through the network at once, where there are so many: enough for the products to be
@@ -16,13 +16,6 @@ const TASK_NODES: usize = 128;
 
 /// Most groups of a minibatch. Each has a gradient of its own, so more threads than this have nothing to do.
 const MOST_GROUPS: usize = 8;
-
-/// A graph and its weight in the loss.
-#[derive(Clone, Copy)]
-pub(super) struct Example<'a> {
-    pub graph: &'a LabelledGraph,
-    pub rho: f64,
-}
 
 /// The architectures of a step.
 #[derive(Clone, Copy)]
@@ -85,7 +78,6 @@ impl Crew {
 
     /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
     /// summed over the trainers. The result does not depend on the number of threads.
-    #[cfg(test)]
     pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
         let loss = self.run_groups(trainers, minibatch);
         for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
@@ -179,7 +171,6 @@ impl Trainer {
     }
 
     /// Gradient of the last minibatch's loss.
-    #[cfg(test)]
     pub fn gradient(&self) -> &[f32] {
         &self.gradient[..self.gran.parameters.len()]
     }

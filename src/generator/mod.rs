@@ -11,6 +11,7 @@ mod checkpoint;
 mod columns;
 mod config;
 mod cost;
+mod cuda;
 mod edge_operator_head;
 mod edge_passes;
 mod edges;
@@ -36,6 +37,7 @@ mod weights;
 
 pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
 pub use cost::Cost;
+pub use cuda::{CudaSampler, LossGradient};
 pub use error::GeneratorError;
 pub use fitted::Fitted;
 pub use gran::Gran;
@@ -46,7 +48,7 @@ use crate::config::GeneratorConfig;
 use crate::graph::LabelledGraph;
 use crate::random::{Purpose, StreamKey};
 use crate::space::ComponentShape;
-use fit::{Crew, Example, Minibatch, Trainer};
+use fit::{Crew, Minibatch, Trainer};
 use passes::Buffer;
 use std::sync::atomic::AtomicBool;
 
@@ -142,11 +144,8 @@ impl Generator {
         let mut trainers: Vec<_> = components.into_iter().map(|gran| Trainer::new(gran, rate)).collect();
         let mut crew = Crew::new(settings.threads);
         let report = buffer.passes(settings, stop, |step| {
-            let example = |component: usize, index: usize| {
-                let index = step[index];
-                Example { graph: &buffer.architectures[index][component], rho: weights[index] }
-            };
-            crew.step(&mut trainers, Minibatch { count: step.len(), example: &example })
+            let example = |component: usize, index: usize| buffer.example(component, step[index]);
+            Ok(crew.step(&mut trainers, Minibatch { count: step.len(), example: &example }))
         });
         self.components = trainers.into_iter().map(|trainer| trainer.gran).collect();
         report

@@ -28,8 +28,10 @@ impl TensorSpec {
 /// A linear layer's place in the parameters: weight (outputs, inputs) and bias (outputs).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
-    weight: usize,
-    bias: usize,
+    /// First element of the weight.
+    pub weight: usize,
+    /// First element of the bias.
+    pub bias: usize,
     pub inputs: usize,
     pub outputs: usize,
 }

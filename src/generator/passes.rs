@@ -7,6 +7,13 @@ use crate::space::ComponentShape;
 use rand::seq::SliceRandom;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// A graph and its weight in the loss.
+#[derive(Clone, Copy)]
+pub(super) struct Example<'a> {
+    pub graph: &'a LabelledGraph,
+    pub rho: f64,
+}
+
 /// What a model is fitted to: architectures, one graph for each of its components, and their weights rho.
 #[derive(Clone, Copy)]
 pub(super) struct Buffer<'a> {
@@ -33,13 +40,18 @@ impl Buffer<'_> {
         architectures.iter().try_for_each(|graphs| check_graphs(shapes, graphs))
     }
 
+    /// The graph of a component of an architecture, with the architecture's weight.
+    pub fn example(&self, component: usize, architecture: usize) -> Example<'_> {
+        Example { graph: &self.architectures[architecture][component], rho: self.weights[architecture] }
+    }
+
     /// Passes over the buffer, each in a random order of its own; `step` takes the indices of a step's architectures and
     /// returns their mean loss. `None`: stopped.
     pub fn passes(
         &self,
         settings: &FitSettings,
         stop: &AtomicBool,
-        mut step: impl FnMut(&[usize]) -> f64,
+        mut step: impl FnMut(&[usize]) -> Result<f64, GeneratorError>,
     ) -> Result<Option<FitReport>, GeneratorError> {
         let FitSettings { seed, iteration, .. } = *settings;
         let mut losses = Vec::with_capacity(settings.epochs);
@@ -52,7 +64,7 @@ impl Buffer<'_> {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                let loss = step(minibatch);
+                let loss = step(minibatch)?;
                 if !loss.is_finite() {
                     return Err(GeneratorError::Diverged { epoch, loss });
                 }

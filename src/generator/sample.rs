@@ -157,7 +157,7 @@ impl Gran {
 }
 
 /// The graph of these rows.
-fn to_dag(rows: &[u128]) -> Result<Dag, GraphError> {
+pub(super) fn to_dag(rows: &[u128]) -> Result<Dag, GraphError> {
     let mut dag = Dag::without_edges(rows.len())?;
     for (to, row) in rows.iter().enumerate() {
         super::prefixes::bits(*row).for_each(|from| dag.add_edge(from, to));

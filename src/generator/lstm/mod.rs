@@ -23,7 +23,7 @@ use crate::device::cpu::gang::Gang;
 use crate::graph::{Dag, LabelledGraph, bits};
 use crate::random::{Purpose, Stream, StreamKey};
 use crate::space::ComponentShape;
-use network::{Example, Memory, Network};
+use network::{Memory, Network};
 use rand::{RngExt, SeedableRng};
 use sequence::Choice;
 use std::sync::atomic::AtomicBool;
@@ -86,16 +86,14 @@ impl LstmGenerator {
         buffer.passes(settings, stop, |step| {
             let mut loss = 0.0;
             for (component, (network, adam)) in self.components.iter_mut().zip(&mut optimisers).enumerate() {
-                let example =
-                    |&index: &usize| Example { graph: &buffer.architectures[index][component], rho: weights[index] };
-                let examples: Vec<Example> = step.iter().map(example).collect();
+                let examples: Vec<_> = step.iter().map(|&index| buffer.example(component, index)).collect();
                 network.pack(&mut memory, true);
                 gradient.clear();
                 gradient.resize(network.parameters.len(), 0.0);
                 loss += network.loss(&mut memory, &examples, &mut gradient);
                 adam.step(&mut network.parameters, &gradient, &mut gang);
             }
-            loss
+            Ok(loss)
         })
     }
 

@@ -1,7 +1,8 @@
-use super::network::{Example, Memory, Network};
+use super::network::{Memory, Network};
 use super::parameters::LAYERS;
 use super::sequence::{Choice, Decision};
 use super::*;
+use crate::generator::passes::Example;
 use std::collections::HashMap;
 
 const SHAPES: [ComponentShape; 2] = [
