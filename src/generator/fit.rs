@@ -3,11 +3,11 @@
 use super::adam::{Adam, PIECE};
 use super::gran::{Gran, Score, Target, Workspace};
 use super::loss::{factors, weighted};
+use super::passes::Example;
 use super::prefixes::PrefixBatch;
 use super::weights::Weights;
 use crate::device::cpu::gang::Gang;
-use crate::device::cpu::matrix::{Vectorise, vectorise};
-use crate::graph::LabelledGraph;
+use crate::device::cpu::matrix::{Sum, Vectorise, vectorise};
 use std::ops::Range;
 
 /// Nodes of the batched graph that go through the network at once, where there are so many: enough for the products to be
@@ -16,13 +16,6 @@ const TASK_NODES: usize = 128;
 
 /// Most groups of a minibatch. Each has a gradient of its own, so more threads than this have nothing to do.
 const MOST_GROUPS: usize = 8;
-
-/// A graph and its weight in the loss.
-#[derive(Clone, Copy)]
-pub(super) struct Example<'a> {
-    pub graph: &'a LabelledGraph,
-    pub rho: f64,
-}
 
 /// The architectures of a step.
 #[derive(Clone, Copy)]
@@ -39,6 +32,8 @@ pub(super) struct Trainer {
     weights: Weights,
     /// Of the last minibatch's loss.
     gradient: Vec<f32>,
+    /// Whether the weights are those of the parameters.
+    packed: bool,
 }
 
 /// Threads and their memory, for the steps of a fit.
@@ -84,6 +79,26 @@ impl Crew {
     /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
     /// summed over the trainers. The result does not depend on the number of threads.
     pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        let loss = self.run_groups(trainers, minibatch);
+        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+            trainers[groups[0].component].total_gradient(groups, &mut self.gang);
+        }
+        loss
+    }
+
+    /// The loss as [`Crew::run_groups`] gives it, then an optimiser step of every trainer.
+    pub fn step(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        let loss = self.run_groups(trainers, minibatch);
+        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+            let component = groups.first().map_or(0, |group| group.component);
+            trainers[component].step(groups, &mut self.gang);
+        }
+        loss
+    }
+
+    /// Losses and gradients of all groups. Returns the loss, summed over the trainers; it does not depend on the number of
+    /// threads.
+    fn run_groups(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
         self.prepare(trainers, minibatch);
         let shared = &*trainers;
         let groups = &mut self.groups[..self.active];
@@ -92,24 +107,9 @@ impl Crew {
             group.run(trainer, minibatch, memory);
         });
         let mut loss = 0.0;
-        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+        for groups in groups.chunk_by(|a, b| a.component == b.component) {
             let [first, rest @ ..] = groups else { continue };
             loss += first.loss + rest.iter().map(|group| group.loss).sum::<f64>();
-            self.gang.for_each_piece([&mut first.gradient], PIECE, |start, [sums]| {
-                rest.iter().for_each(|group| vectorise(Add { from: &group.gradient[start..], to: &mut *sums }));
-            });
-            let trainer = &mut trainers[first.component];
-            std::mem::swap(&mut trainer.gradient, &mut first.gradient);
-            trainer.weights.unfold_gradient(&trainer.gran, &mut trainer.gradient);
-        }
-        loss
-    }
-
-    /// [`Crew::evaluate`], then an optimiser step of every trainer.
-    pub fn step(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
-        let loss = self.evaluate(trainers, minibatch);
-        for Trainer { gran, adam, gradient, .. } in trainers {
-            adam.step(&mut gran.parameters, gradient, &mut self.gang);
         }
         loss
     }
@@ -118,15 +118,17 @@ impl Crew {
     fn prepare(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) {
         self.active = 0;
         for (component, trainer) in trainers.iter_mut().enumerate() {
-            trainer.weights.set(&trainer.gran, &mut self.gang, true);
+            if !trainer.packed {
+                trainer.weights.set(&trainer.gran, &mut self.gang, true);
+                trainer.packed = true;
+            }
             let tasks = minibatch.count.div_ceil(task_graphs(&trainer.gran, minibatch.count));
             let count = tasks.min(MOST_GROUPS);
             let bound = |group: usize| group * minibatch.count / count;
             self.groups.resize_with(self.groups.len().max(self.active + count), Group::default);
             for (index, group) in self.groups[self.active..][..count].iter_mut().enumerate() {
-                group.component = component;
                 group.examples = bound(index)..bound(index + 1);
-                group.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
+                group.belong_to(component, trainer.gran.layout.gradient_len());
             }
             trainer.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
             self.active += count;
@@ -144,28 +146,58 @@ fn task_graphs(gran: &Gran, minibatch: usize) -> usize {
 impl Trainer {
     pub fn new(gran: Gran, learning_rate: f64) -> Self {
         let adam = Adam::new(gran.parameters.len(), learning_rate);
-        Trainer { gran, adam, weights: Weights::default(), gradient: Vec::new() }
+        Trainer { gran, adam, weights: Weights::default(), gradient: Vec::new(), packed: false }
+    }
+
+    /// The optimiser's step on the sum of the groups' gradients.
+    fn step(&mut self, groups: &mut [Group], gang: &mut Gang) {
+        if self.gran.layout.has_composites() {
+            self.total_gradient(groups, gang);
+            let Trainer { gran, adam, weights, gradient, .. } = self;
+            return weights.step(gran, adam, std::iter::once(&gradient[..]), gang);
+        }
+        let Trainer { gran, adam, weights, .. } = self;
+        weights.step(gran, adam, groups.iter().map(|group| &group.gradient[..]), gang);
+    }
+
+    /// The gradient of the parameters, from those of the groups, the first of which is used up.
+    fn total_gradient(&mut self, groups: &mut [Group], gang: &mut Gang) {
+        let [first, rest @ ..] = groups else { return };
+        gang.for_each_piece([&mut first.gradient], PIECE, |start, [sums]| {
+            rest.iter().for_each(|group| vectorise(Add { from: &group.gradient[start..], to: &mut *sums }));
+        });
+        std::mem::swap(&mut self.gradient, &mut first.gradient);
+        self.weights.unfold_gradient(&self.gran, &mut self.gradient);
     }
 
     /// Gradient of the last minibatch's loss.
-    #[cfg(test)]
     pub fn gradient(&self) -> &[f32] {
         &self.gradient[..self.gran.parameters.len()]
     }
 }
 
 impl Group {
+    /// Takes the group for a trainer. What no layer writes of its gradient is zero from here on.
+    fn belong_to(&mut self, component: usize, gradient: usize) {
+        if (self.component, self.gradient.len()) != (component, gradient) {
+            self.component = component;
+            self.gradient.clear();
+            self.gradient.resize(gradient, 0.0);
+        }
+    }
+
     /// The loss of the group's graphs and its gradient.
     fn run(&mut self, trainer: &Trainer, minibatch: Minibatch, memory: &mut Memory) {
-        self.gradient.fill(0.0);
         self.loss = 0.0;
+        let mut sum = Sum::Fresh;
         let size = task_graphs(&trainer.gran, minibatch.count);
         for first in self.examples.clone().step_by(size) {
             let graphs = first..self.examples.end.min(first + size);
             let examples = graphs.map(|index| (minibatch.example)(self.component, index));
             memory.prepare(&trainer.gran, examples.clone());
             let rhos = examples.map(|example| example.rho / minibatch.count as f64);
-            self.loss += memory.run(trainer, rhos, &mut self.gradient);
+            self.loss += memory.run(trainer, rhos, (&mut self.gradient, sum));
+            sum = Sum::Continued;
         }
     }
 }
@@ -174,29 +206,32 @@ impl Memory {
     fn prepare<'a>(&mut self, gran: &Gran, examples: impl ExactSizeIterator<Item = Example<'a>>) {
         let config = &gran.config;
         self.batch.clear(examples.len(), config.id_columns() > 0);
+        self.workspace.clear_labels(examples.len());
         self.prefixes.clear();
         for (index, Example { graph, .. }) in examples.enumerate() {
+            if config.reads_labels() {
+                self.workspace.labels_mut(index).extend_from_slice(&graph.operators);
+            }
             self.rows.clear();
             self.rows.extend((0..config.nodes).map(|node| graph.dag.predecessor_bits(node)));
             self.batch.push(index, &self.rows, config.first_step()..config.nodes);
             let targets = (config.first_step()..config.nodes).map(|step| {
-                let operator = graph.operators.get(step).copied().unwrap_or(0);
+                let operator = graph.operators.get(config.shape().labels_of(step).start).copied().unwrap_or(0);
                 (Target { row: self.rows[step], operator }, Score::default())
             });
             self.prefixes.extend(targets);
         }
     }
 
-    /// The loss of the prepared graphs, given their weights; adds its gradient.
-    fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: &mut [f32]) -> f64 {
+    /// The loss of the prepared graphs, given their weights; gives or adds its gradient.
+    fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: (&mut [f32], Sum)) -> f64 {
         let Trainer { gran, weights, .. } = trainer;
         gran.forward(weights, &self.batch, &mut self.workspace);
-        let factors = factors(&gran.config);
         self.losses.clear();
         self.losses.resize(rhos.len(), 0.0);
         for (index, (prefix, (target, score))) in self.batch.prefixes.iter().zip(&mut self.prefixes).enumerate() {
             *score = gran.score(&mut self.workspace, index, *prefix, *target);
-            self.losses[prefix.graph] -= factors.row * score.row + factors.operator * score.operator;
+            self.losses[prefix.graph] -= factors(&gran.config, target.row).dot(*score);
         }
         let mut loss = 0.0;
         self.slopes.clear();
@@ -205,9 +240,8 @@ impl Memory {
             loss += weighted.loss;
             self.slopes.push(weighted.slope);
         }
-        for (prefix, (_, score)) in self.batch.prefixes.iter().zip(&mut self.prefixes) {
-            let slope = self.slopes[prefix.graph];
-            *score = Score { row: -slope * factors.row, operator: -slope * factors.operator };
+        for (prefix, (target, score)) in self.batch.prefixes.iter().zip(&mut self.prefixes) {
+            *score = factors(&gran.config, target.row).times(-self.slopes[prefix.graph]);
         }
         gran.backward(weights, (&self.batch, &self.prefixes), &mut self.workspace, gradient);
         loss

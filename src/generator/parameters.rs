@@ -1,7 +1,7 @@
 //! Where each tensor lies in the one vector that holds all parameters, and how it starts.
 
 use super::config::GranConfig;
-use crate::device::cpu::matrix::{Panels, View, ViewMut, add_column_sums, add_transposed_product};
+use crate::device::cpu::matrix::{Panels, Sum, View, ViewMut, column_sums, transposed_product};
 use crate::random::Stream;
 use rand::RngExt;
 
@@ -28,8 +28,10 @@ impl TensorSpec {
 /// A linear layer's place in the parameters: weight (outputs, inputs) and bias (outputs).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
-    weight: usize,
-    bias: usize,
+    /// First element of the weight.
+    pub weight: usize,
+    /// First element of the bias.
+    pub bias: usize,
     pub inputs: usize,
     pub outputs: usize,
 }
@@ -61,10 +63,15 @@ impl Linear {
         &mut gradient[self.bias..][..self.outputs]
     }
 
-    /// `dW += dy^T x`, `db += ` column sums of dy.
-    pub fn parameter_gradient(&self, gradient: &mut [f32], x: View, dy: View, panels: &mut Panels) {
-        add_transposed_product(dy, x, &mut self.weight_mut(gradient), panels);
-        add_column_sums(dy, self.bias_mut(gradient));
+    /// `dW = dy^T x` and `db = ` column sums of dy, or `+=`.
+    pub fn parameter_gradient(&self, (gradient, sum): (&mut [f32], Sum), x: View, dy: View, panels: &mut Panels) {
+        transposed_product(dy, x, sum, &mut self.weight_mut(gradient), panels);
+        column_sums(dy, sum, self.bias_mut(gradient));
+    }
+
+    /// The same place in the parameters from `start` on.
+    pub fn after(self, start: usize) -> Self {
+        Linear { weight: self.weight - start, bias: self.bias - start, ..self }
     }
 }
 
@@ -86,6 +93,15 @@ pub(super) struct Round {
     pub per_edge: usize,
 }
 
+impl Round {
+    /// The same place in the parameters from `start` on.
+    pub fn after(self, start: usize) -> Self {
+        let after = |layer: Linear| layer.after(start);
+        let gru = Gru { input: after(self.gru.input), hidden: after(self.gru.hidden) };
+        Round { message: self.message.map(after), gate: self.gate.map(|layers| layers.map(after)), gru, ..self }
+    }
+}
+
 /// Linear - ReLU - Linear - ReLU - Linear.
 pub(super) type Head = [Linear; 3];
 
@@ -98,6 +114,7 @@ pub(super) struct Layout {
     pub theta: Head,
     pub alpha: Head,
     pub operator: Option<Head>,
+    pub edge_operator: Option<Head>,
 }
 
 impl Layout {
@@ -106,7 +123,7 @@ impl Layout {
         let mut tensors = Vec::new();
         let hidden = config.hidden;
         let edge = hidden + config.edge_features();
-        let input = add_linear(&mut tensors, "input", config.nodes, config.initial_width());
+        let input = add_linear(&mut tensors, "input", config.input_columns(), config.initial_width());
         let rounds = (0..config.layers).map(|round| {
             let name = format!("rounds.{round}");
             Round {
@@ -122,7 +139,9 @@ impl Layout {
         let theta = add_head(&mut tensors, "theta", hidden, config.mixtures);
         let alpha = add_head(&mut tensors, "alpha", hidden, config.mixtures);
         let operator = (config.operators > 0).then(|| add_head(&mut tensors, "operator", hidden, config.operators));
-        Layout { tensors, input, rounds, theta, alpha, operator }
+        let edges = config.edge_operators;
+        let edge_operator = (edges > 0).then(|| add_head(&mut tensors, "edge_operator", hidden, edges));
+        Layout { tensors, input, rounds, theta, alpha, operator, edge_operator }
     }
 
     /// Number of parameters.
@@ -136,9 +155,20 @@ impl Layout {
         self.len() + self.rounds.iter().map(per_edge).sum::<usize>()
     }
 
-    /// The output heads: theta, alpha, and the operators' where there are any.
+    /// Where the parameters of the rounds begin and end; every round has as many as the others.
+    pub fn rounds_range(&self) -> [usize; 2] {
+        let begin = self.input.bias + self.input.outputs;
+        [begin, self.theta[0].weight]
+    }
+
+    /// Whether some gradients are those of composites ([`super::weights`]) while they are added up.
+    pub fn has_composites(&self) -> bool {
+        self.rounds.iter().any(|round| round.gate.is_none())
+    }
+
+    /// The output heads: theta, alpha, then the operators' and the edge operators' where there are any.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
-        [&self.theta, &self.alpha].into_iter().chain(&self.operator)
+        [&self.theta, &self.alpha].into_iter().chain(&self.operator).chain(&self.edge_operator)
     }
 
     /// Starting values, as PyTorch's linear layers have them: every weight and bias uniform in

@@ -177,7 +177,7 @@ fn refits(config: &Config) -> usize {
     let iterations = budget.div_ceil(size);
     let fits = |t: &usize| {
         let size = size.min(budget - t * size);
-        explored(config.search.exploration, *t as u64, size) < size
+        explored(&config.search, *t as u64, size) < size
     };
     (0..iterations).filter(fits).count() + 1
 }

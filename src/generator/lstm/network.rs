@@ -1,10 +1,11 @@
 //! The network of one graph: embeddings, two LSTM layers, heads; forward and backward over a batch of graphs.
 
 use super::super::loss::weighted;
+use super::super::passes::Example;
 use super::layer::{Backward, LayerState, PackedLayer};
 use super::parameters::{LAYERS, Layout, LstmConfig};
 use super::sequence::{Choice, Decision, decisions};
-use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, add_transposed_product, multiply};
+use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, Sum, multiply, transposed_product};
 use crate::graph::{LabelledGraph, bits};
 use std::ops::Range;
 
@@ -18,13 +19,6 @@ pub(super) struct Network {
     pub layout: Layout,
     pub decisions: Vec<Decision>,
     pub parameters: Vec<f32>,
-}
-
-/// A graph and its weight in the loss.
-#[derive(Clone, Copy)]
-pub(super) struct Example<'a> {
-    pub graph: &'a LabelledGraph,
-    pub rho: f64,
 }
 
 /// Packed weights and the memory of a pass, kept from batch to batch.
@@ -183,7 +177,7 @@ impl Network {
         let Memory { weights, heads_backward, input, layers, dlogits, doutput, dinput, panels, .. } = memory;
         let [first, second] = layers;
         let heads = &mut self.layout.heads.view_mut(gradient);
-        add_transposed_product(dlogits.view(), second.output.view(), heads, panels);
+        transposed_product(dlogits.view(), second.output.view(), Sum::Continued, heads, panels);
         doutput.reshape(dlogits.rows(), self.config.hidden);
         multiply(dlogits.view(), heads_backward, Start::Zero, &mut doutput.view_mut());
         let [below, above] = &self.layout.layers;
