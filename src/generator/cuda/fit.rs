@@ -101,7 +101,7 @@ impl Generator {
     /// [`Generator::fit`] on a CUDA device.
     ///
     /// # Errors
-    /// As there; what the device reports.
+    /// As there; a generator without [kernels](Generator::has_kernels); what the device reports.
     pub fn fit_on(
         &mut self,
         device: &Arc<Device>,
@@ -144,7 +144,7 @@ impl Generator {
     /// [`Generator::loss_gradient`] on a CUDA device.
     ///
     /// # Errors
-    /// As there; what the device reports.
+    /// As there; a generator without [kernels](Generator::has_kernels); what the device reports.
     pub fn loss_gradient_on(
         &self,
         device: &Arc<Device>,
@@ -180,6 +180,7 @@ impl Generator {
         buffer: Buffer,
         settings: (usize, f64),
     ) -> Result<Vec<DeviceTrainer>, GeneratorError> {
+        self.check_kernels()?;
         let components = self.components.iter().enumerate();
         let trainer = |(component, gran): (usize, &Gran)| {
             DeviceTrainer::new(device, gran, buffer.architectures.iter().map(|graphs| &graphs[component]), settings)

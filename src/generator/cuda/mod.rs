@@ -7,11 +7,12 @@ mod sample;
 pub use fit::LossGradient;
 pub use sample::CudaSampler;
 
-use super::Generator;
 use super::config::GranConfig;
 use super::gran::{Gran, Target};
 use super::parameters::Linear;
 use super::prefixes::PrefixBatch;
+use super::{Generator, GeneratorError};
+use crate::device::cuda::CudaError;
 use crate::device::cuda::generator::{Capacity, GranShape, LinearPlace, PrefixGraphs, RoundPlaces, RowTarget};
 
 impl Generator {
@@ -19,6 +20,12 @@ impl Generator {
     pub fn has_kernels(&self) -> bool {
         let without = |config: &GranConfig| config.edge_operators == 0 && !config.condition_on_operators;
         self.components.iter().all(|gran| without(&gran.config))
+    }
+
+    /// That it has kernels.
+    fn check_kernels(&self) -> Result<(), GeneratorError> {
+        let missing = || CudaError::Plan("a generator with operators on edges, or that operators enter".into());
+        if self.has_kernels() { Ok(()) } else { Err(missing().into()) }
     }
 }
 

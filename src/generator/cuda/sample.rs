@@ -73,13 +73,14 @@ impl Generator {
     /// rounding of a random number.
     ///
     /// # Errors
-    /// What the device reports.
+    /// A generator without [kernels](Generator::has_kernels); what the device reports.
     pub fn sample_on(
         &self,
         stream: &mut Stream,
         count: usize,
         sampler: &mut CudaSampler,
     ) -> Result<Vec<Draw>, GeneratorError> {
+        self.check_kernels()?;
         let mut streams: Vec<Stream> = (0..count).map(|_| Stream::from_seed(stream.random())).collect();
         let empty = Draw { components: Vec::with_capacity(self.components.len()), log_probability: 0.0 };
         let mut draws = vec![empty; count];

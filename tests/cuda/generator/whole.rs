@@ -181,3 +181,17 @@ fn a_proposer_fits_and_draws_on_the_device() {
     }
     assert_eq!(ours.random::<u64>(), theirs.random::<u64>(), "the streams are not equally far");
 }
+
+#[test]
+fn generators_without_kernels_are_refused() {
+    let Some(device) = device() else { return };
+    let configs = [GranConfig { condition_on_operators: true, ..config(3, 2) }];
+    let mut generator = generator(&configs);
+    assert!(!generator.has_kernels());
+    let buffer = buffer(&configs, 2);
+    let fit = generator.fit_on(&device, (&buffer, &RHOS[..2]), &settings(1), &AtomicBool::new(false));
+    let draws = generator.sample_on(&mut stream(1), 2, &mut CudaSampler::new(&device));
+    for error in [fit.unwrap_err(), draws.unwrap_err()] {
+        assert!(error.to_string().contains("operators"), "{error}");
+    }
+}
