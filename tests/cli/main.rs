@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod compare;
 mod interrupt;
+mod networks;
 mod parsers;
 mod resume;
 mod support;

@@ -3,19 +3,25 @@
 use super::depthwise::Depthwise;
 use super::layout::GROUP_IMAGES;
 use super::ops::{
-    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, HeadGradient, Images, Inputs,
-    MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, PointwiseBackward, PointwiseForward,
-    RawOutput, Scratch, Statistics, StemBackward, StemForward, Target, Windows,
+    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, ConcatenationBackward,
+    ConcatenationForward, Consumed, ConvolutionBackward, ConvolutionForward, DepthwisePart, HeadGradient, Images,
+    Inputs, MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, OwnValue, PointwiseBackward,
+    PointwiseForward, PoolingBackward, PoolingForward, PoolingPart, RawOutput, Scratch, SeparableBackward,
+    SeparableForward, Source, Sources, Statistics, StemBackward, StemForward, SumBackward, SumForward, Target,
+    ValueGradient, Windows,
 };
-use super::program::{OpPlaces, Program};
+use super::program::{OpPlaces, Program, grid_of};
 use super::simd::InstructionSet;
-use crate::net::{OpKind, ParameterId};
+use super::windows::Grid;
+use crate::net::{OpKind, ParameterId, Pooling, Window};
 
 /// The memory of one worker.
 pub(crate) struct Worker {
     pub scratch: Scratch,
     pub operands: Vec<Operand>,
     pub gradient_operands: Vec<Operand>,
+    pub sources: Vec<Source>,
+    pub consumed: Vec<Consumed>,
 }
 
 // SAFETY: the operands' pointers are written anew before every use; they carry nothing from one thread to another.
@@ -24,7 +30,13 @@ unsafe impl Send for Worker {}
 impl Worker {
     pub(crate) fn new(program: &Program) -> Self {
         let operands = || Vec::with_capacity(program.scratch.planes);
-        Worker { scratch: Scratch::new(program.scratch), operands: operands(), gradient_operands: operands() }
+        Worker {
+            scratch: Scratch::new(program.scratch),
+            operands: operands(),
+            gradient_operands: operands(),
+            sources: Vec::with_capacity(program.scratch.planes),
+            consumed: Vec::with_capacity(program.scratch.planes),
+        }
     }
 }
 
@@ -102,11 +114,16 @@ impl<'a> Sweep<'a> {
 
     /// Where an operation's raw output goes; its moments are wanted in training only.
     fn raw_output(&self, places: &OpPlaces, weight: ParameterId, group: usize) -> RawOutput {
+        RawOutput { weight: self.parameter(weight), ..self.plain_output(places, group) }
+    }
+
+    /// The same where no product makes it.
+    fn plain_output(&self, places: &OpPlaces, group: usize) -> RawOutput {
         let moments = match self.training {
             true => self.partial(places.output_moments, group),
             false => std::ptr::null_mut(),
         };
-        RawOutput { layout: places.output, weight: self.parameter(weight), to: self.activation(places.value), moments }
+        RawOutput { layout: places.output, weight: std::ptr::null(), to: self.activation(places.value), moments }
     }
 
     fn inputs<'o>(&self, number: usize, relu: bool, operands: &'o mut Vec<Operand>) -> Inputs<'o> {
@@ -143,6 +160,85 @@ impl<'a> Sweep<'a> {
         OutputGradient { inputs: Inputs { layout: places.output, operands, shift, relu: false } }
     }
 
+    /// The inputs of an operation that activates each by itself.
+    fn sources<'o>(&self, number: usize, group: usize, sources: &'o mut Vec<Source>) -> Sources<'o> {
+        let (places, op) = (&self.program.ops[number], &self.program.plan.ops[number]);
+        sources.clear();
+        sources.extend(places.inputs.iter().zip(&op.inputs).map(|(input, id)| {
+            let producer = &self.program.ops[self.program.producer[id.0]];
+            Source {
+                values: self.activation(producer.value),
+                layout: producer.output,
+                scale: self.coefficient(input.scale),
+                shift: self.coefficient(input.shift),
+                mean: self.coefficient(producer.norm + 2 * producer.output.padded_channels()),
+                relu: self.program.plan.values[id.0].relu,
+                sums: self.partial(places.gradient_sums + input.sums, group),
+                products: self.partial(places.gradient_sums + input.products, group),
+                gradient: self.activation(input.gradient),
+                read: input.read,
+            }
+        }));
+        Sources { layout: places.input, sources }
+    }
+
+    /// The gradient of an output that operations of any kind read.
+    fn value_gradient<'o>(
+        &self,
+        number: usize,
+        (consumed, operands): (&'o mut Vec<Consumed>, &'o mut Vec<Operand>),
+    ) -> ValueGradient<'o> {
+        let (places, plan) = (&self.program.ops[number], &self.program.plan);
+        let kinds = |&(consumer, _): &(usize, usize)| plan.ops[consumer].kind;
+        if let Some(OpKind::Classifier { .. }) = places.consumers.first().map(kinds) {
+            return ValueGradient::Head(places.output, self.head_gradient(number));
+        }
+        let shape = plan.values[plan.ops[number].output.0];
+        if !shape.relu && !places.consumers.iter().map(kinds).any(OpKind::activates_inputs) {
+            return ValueGradient::Sum(self.output_gradient(number, operands));
+        }
+        let channels = places.output.padded_channels();
+        let gradient_scale = |position: usize| self.coefficient(places.gradient_scales + position * channels);
+        consumed.clear();
+        consumed.extend(places.consumers.iter().enumerate().map(|(position, &(consumer, input))| {
+            let input = &self.program.ops[consumer].inputs[input];
+            let gradient = self.activation(input.gradient).cast_const();
+            Consumed { gradient, layout: input.read, scale: gradient_scale(position) }
+        }));
+        let own = OwnValue {
+            values: self.activation(places.value),
+            scale: self.coefficient(places.norm),
+            shift: self.coefficient(places.norm + channels),
+            relu: shape.relu,
+            of_value: gradient_scale(places.consumers.len()),
+            constant: self.coefficient(places.gradient_shift),
+        };
+        ValueGradient::Consumers {
+            layout: places.output,
+            consumers: consumed,
+            own: (shape.norm.is_some() || shape.relu).then_some(own),
+            zeros: self.coefficient(self.program.zeros),
+        }
+    }
+
+    /// The windows of an operation that has some.
+    fn grid(&self, number: usize) -> Grid {
+        let places = &self.program.ops[number];
+        grid_of(&self.program.plan, &self.program.plan.ops[number]).unwrap_or(Grid {
+            window: Window::new(1, 1),
+            input: (places.input.height, places.input.width),
+            output: (places.output.height, places.output.width),
+        })
+    }
+
+    fn pool(&self, number: usize, pooling: Pooling) -> PoolingPart {
+        PoolingPart { grid: self.grid(number), pooling }
+    }
+
+    fn depthwise(&self, number: usize, weight: ParameterId) -> DepthwisePart {
+        DepthwisePart { grid: self.grid(number), weight: self.parameter(weight) }
+    }
+
     fn statistics(&self, places: &OpPlaces, group: usize) -> Statistics {
         let channels = places.input.padded_channels();
         let sums = self.partial(places.gradient_sums, group);
@@ -167,6 +263,7 @@ impl<'a> Sweep<'a> {
         let places = &self.program.ops[number];
         let head = &self.program.ops[self.program.producer[self.program.plan.ops[number].inputs[0].0]];
         ClassifierInput {
+            relu: self.pools_relu(number),
             layout: places.input,
             values: self.activation(head.value),
             scale: self.coefficient(head.norm),
@@ -176,6 +273,13 @@ impl<'a> Sweep<'a> {
             class_blocks: places.output.blocks,
             classes: self.program.plan.classes,
         }
+    }
+
+    /// Whether a classifier's input passes a ReLU.
+    fn pools_relu(&self, number: usize) -> bool {
+        let op = &self.program.plan.ops[number];
+        let relu = matches!(op.kind, OpKind::Classifier { relu: true, .. });
+        relu || op.inputs.iter().any(|id| self.program.plan.values[id.0].relu)
     }
 
     fn target(&self) -> Target {
@@ -191,7 +295,7 @@ impl<'a> Sweep<'a> {
         let images = self.images(group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
-            let Worker { scratch, operands, .. } = &mut *self.workers.add(worker);
+            let Worker { scratch, operands, sources, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => {
                     let (windows, output) = (self.windows(stride), self.raw_output(places, weight, group));
@@ -215,7 +319,39 @@ impl<'a> Sweep<'a> {
                     let output = self.raw_output(places, weight, group);
                     self.set.run(PointwiseForward { images, inputs, output, scratch });
                 }
-                OpKind::Classifier { weight, bias } => self.set.run(ClassifierForward {
+                OpKind::Convolution { weight, .. } => self.set.run(ConvolutionForward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    grid: self.grid(number),
+                    output: self.raw_output(places, weight, group),
+                    scratch,
+                }),
+                OpKind::Separable { depthwise, pointwise, .. } => self.set.run(SeparableForward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    depthwise: self.depthwise(number, depthwise),
+                    output: self.raw_output(places, pointwise, group),
+                    scratch,
+                }),
+                OpKind::Pool { pooling, .. } => self.set.run(PoolingForward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    pool: self.pool(number, pooling),
+                    output: self.plain_output(places, group),
+                    scratch,
+                }),
+                OpKind::Sum => {
+                    let inputs = self.sources(number, group, sources);
+                    self.set.run(SumForward { images, inputs, output: self.plain_output(places, group) });
+                }
+                OpKind::Concatenation => self.set.run(ConcatenationForward {
+                    images,
+                    sources: self.sources(number, group, sources).sources,
+                    output: places.output,
+                    to: self.activation(places.value),
+                    scratch,
+                }),
+                OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierForward {
                     images,
                     input: self.classifier_input(number),
                     buffers: self.classifier,
@@ -241,13 +377,13 @@ impl<'a> Sweep<'a> {
         let statistics = self.statistics(places, group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
-            let Worker { scratch, operands, gradient_operands } = &mut *self.workers.add(worker);
+            let Worker { scratch, operands, gradient_operands, sources, consumed } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => self.set.run(StemBackward {
                     images,
                     windows: self.windows(stride),
                     output,
-                    gradient: self.output_gradient(number, gradient_operands),
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
                     weight_gradient: self.gradient(weight, group),
                     scratch,
                 }),
@@ -277,14 +413,56 @@ impl<'a> Sweep<'a> {
                     images,
                     inputs: self.inputs(number, false, operands),
                     output,
-                    gradient: self.head_gradient(places),
+                    gradient: self.head_gradient(number),
                     weight_transposed: self.transposed(weight),
                     to,
                     weight_gradient: self.gradient(weight, group),
                     statistics,
                     scratch,
                 }),
-                OpKind::Classifier { weight, bias } => self.set.run(ClassifierBackward {
+                OpKind::Convolution { weight, .. } => self.set.run(ConvolutionBackward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    grid: self.grid(number),
+                    output,
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
+                    weight_transposed: self.transposed(weight),
+                    weight_gradient: self.gradient(weight, group),
+                    scratch,
+                }),
+                OpKind::Separable { depthwise, pointwise, .. } => self.set.run(SeparableBackward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    depthwise: self.depthwise(number, depthwise),
+                    output,
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
+                    pointwise_transposed: self.transposed(pointwise),
+                    depthwise_gradient: self.gradient(depthwise, group),
+                    pointwise_gradient: self.gradient(pointwise, group),
+                    scratch,
+                }),
+                OpKind::Pool { pooling, .. } => self.set.run(PoolingBackward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    pool: self.pool(number, pooling),
+                    output,
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
+                    scratch,
+                }),
+                OpKind::Sum => self.set.run(SumBackward {
+                    images,
+                    inputs: self.sources(number, group, sources),
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
+                    scratch,
+                }),
+                OpKind::Concatenation => self.set.run(ConcatenationBackward {
+                    images,
+                    sources: self.sources(number, group, sources).sources,
+                    output,
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
+                    scratch,
+                }),
+                OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierBackward {
                     images,
                     input: self.classifier_input(number),
                     buffers: self.classifier,
@@ -299,9 +477,11 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn head_gradient(&self, places: &OpPlaces) -> HeadGradient {
+    fn head_gradient(&self, number: usize) -> HeadGradient {
+        let places = &self.program.ops[number];
         let channels = places.output.padded_channels();
         HeadGradient {
+            relu: places.consumers.first().is_none_or(|&(consumer, _)| self.pools_relu(consumer)),
             values: self.activation(places.value),
             scale: self.coefficient(places.norm),
             shift: self.coefficient(places.norm + channels),
