@@ -257,6 +257,12 @@ fn the_quick_start_configuration_is_right() {
 }
 
 #[test]
+fn the_supernets_configuration_is_right() {
+    let config = Config::from_file(Path::new("configs/enas-smoke.toml"), &[]).unwrap();
+    assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
+}
+
+#[test]
 fn the_benchmarks_configurations_are_right() {
     let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
     let config = read("nasbench101.toml");

@@ -4,12 +4,14 @@ mod batch;
 mod dataset;
 mod fashion_mnist;
 mod idx;
+mod memory;
 mod split;
 mod synthetic;
 
 pub use batch::{Augment, BatchRequest, PADDING, View};
 pub use dataset::Dataset;
 pub use idx::IdxError;
+pub use memory::MemoryImages;
 pub use split::{Splits, epoch_order};
 
 use crate::config::{DataConfig, DataSource};

@@ -311,7 +311,8 @@ impl Exporter<'_> {
         let attributes = vec![float("epsilon", EPSILON)];
         self.add(Node { operator: "BatchNormalization", name, inputs, output: output.clone(), attributes });
         if relu {
-            self.unary("Relu", output, normalised);
+            let name = format!("{normalised}.relu");
+            self.add(Node { operator: "Relu", name, inputs: vec![output], output: normalised, attributes: vec![] });
         }
     }
 
