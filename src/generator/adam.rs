@@ -25,36 +25,73 @@ impl Adam {
     }
 
     /// One step: `p -= rate * m' / (sqrt(v') + epsilon)`, m' and v' being the moments without their starting bias.
-    /// `gradient` may be longer than the parameters.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], gang: &mut Gang) {
+        let (step, [first, second]) = self.begin();
+        gang.for_each_piece([parameters, first, second], PIECE, |start, arrays| {
+            step.update(arrays, std::iter::once(&gradient[start..]));
+        });
+    }
+
+    /// Begins a step, which is to be [applied](AdamStep::update) to every parameter once, and gives both moments.
+    pub fn begin(&mut self) -> (AdamStep, [&mut [f32]; 2]) {
         self.steps += 1;
         let rate = (self.learning_rate / (1.0 - BETA1.powi(self.steps))) as f32;
         let scale = (1.0 - BETA2.powi(self.steps)).sqrt().recip() as f32;
-        let Adam { first, second, .. } = self;
-        gang.for_each_piece([parameters, first, second], PIECE, |start, [parameters, first, second]| {
-            let gradient = &gradient[start..][..parameters.len()];
-            vectorise(Update { parameters, gradient, first, second, rate, scale });
-        });
+        (AdamStep { rate, scale }, [&mut self.first, &mut self.second])
     }
 }
 
-struct Update<'a> {
-    parameters: &'a mut [f32],
-    gradient: &'a [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
+/// The step's factors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdamStep {
     rate: f32,
     scale: f32,
 }
 
-impl Vectorise for Update<'_> {
+impl AdamStep {
+    /// The step for some parameters with their moments. Their gradient is the sum of the given ones, which may be longer.
+    pub fn update<'a>(self, arrays: [&mut [f32]; 3], gradients: impl Iterator<Item = &'a [f32]> + Clone) {
+        vectorise(Update { step: self, arrays, gradients });
+    }
+}
+
+/// Floats of the sum of the gradients that are kept at a time.
+const BLOCK: usize = 256;
+
+struct Update<'a, G> {
+    step: AdamStep,
+    arrays: [&'a mut [f32]; 3],
+    gradients: G,
+}
+
+impl<'a, G: Iterator<Item = &'a [f32]> + Clone> Vectorise for Update<'_, G> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
+        let Update { step, arrays: [parameters, first, second], gradients } = self;
+        let mut sum = [0.0; BLOCK];
+        let moments = first.chunks_mut(BLOCK).zip(second.chunks_mut(BLOCK));
+        for (block, (parameters, (first, second))) in parameters.chunks_mut(BLOCK).zip(moments).enumerate() {
+            let range = block * BLOCK..block * BLOCK + parameters.len();
+            let sum = &mut sum[..parameters.len()];
+            for (index, gradient) in gradients.clone().enumerate() {
+                match index {
+                    0 => sum.copy_from_slice(&gradient[range.clone()]),
+                    _ => sum.iter_mut().zip(&gradient[range.clone()]).for_each(|(sum, value)| *sum += value),
+                }
+            }
+            step.block(parameters, sum, [first, second]);
+        }
+    }
+}
+
+impl AdamStep {
+    #[inline(always)]
+    fn block(self, parameters: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2]) {
         let (keep1, keep2) = (BETA1 as f32, BETA2 as f32);
         let (take1, take2) = ((1.0 - BETA1) as f32, (1.0 - BETA2) as f32);
-        let moments = self.first.iter_mut().zip(self.second);
-        for ((p, g), (m, v)) in self.parameters.iter_mut().zip(self.gradient).zip(moments) {
+        let moments = first.iter_mut().zip(second);
+        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
             *m = keep1 * *m + take1 * g;
             *v = keep2 * *v + take2 * g * g;
             *p -= self.rate * *m / (v.sqrt() * self.scale + EPSILON);

@@ -2,6 +2,7 @@
 //!
 //! They go through a few columns at a time, whose sums stay in registers while the edges into a node go by.
 
+use super::activation::relu_gradient;
 use super::columns::{add, each, for_columns, put, take};
 use super::pass::EdgeGradient;
 use super::prefixes::Stage;
@@ -10,7 +11,7 @@ use std::ops::Range;
 
 #[inline(always)]
 fn relu(value: f32) -> f32 {
-    value.max(0.0)
+    if value > 0.0 { value } else { 0.0 }
 }
 
 /// What the layer reads: its graph, p, the table of marks and numbers, and its bias.
@@ -136,7 +137,7 @@ impl ScatterSums<'_> {
         for (index, &source) in stage.sources[edges].iter().enumerate() {
             let base = if index + 1 == count { last_base } else { base };
             let from: [f32; N] = take(projected.row(source as usize), column);
-            last = each(|i| if from[i] + base[i] > 0.0 { given[i] } else { 0.0 });
+            last = each(|i| relu_gradient(from[i] + base[i], given[i]));
             add(self.to.projected.row_mut(source as usize), column, last);
             received = each(|i| received[i] + last[i]);
         }
@@ -190,7 +191,7 @@ impl Scatter<'_> {
         for (index, &source) in self.stage.sources[edges].iter().enumerate() {
             let value: [f32; N] = take(self.output.row(first + index), column);
             let given: [f32; N] = take(self.doutput.row(first + index), column);
-            last = each(|i| if value[i] > 0.0 { given[i] } else { 0.0 });
+            last = each(|i| relu_gradient(value[i], given[i]));
             add(self.to.projected.row_mut(source as usize), column, last);
             received = each(|i| received[i] + last[i]);
         }

@@ -12,7 +12,7 @@ use super::edge_passes::{Activate, Scatter, ScatterSums, SumEdges};
 use super::parameters::Linear;
 use super::pass::{Backward, EdgeGradient, RoundGraph};
 use super::weights::{EdgeWeights, MARKS};
-use crate::device::cpu::matrix::{Matrix, Start, add_transposed_product, multiply, vectorise};
+use crate::device::cpu::matrix::{Matrix, Start, Sum, Vectorise, column_sums, multiply, transposed_product, vectorise};
 use std::ops::Range;
 
 /// The layer. Its forward pass leaves p (inputs, outputs) for the backward pass.
@@ -32,15 +32,8 @@ impl EdgeLayer<'_> {
         let to = &mut projected.view_mut().rows(fresh.clone());
         multiply(state.view().rows(fresh.clone()), &weight.forward, Start::Zero, to);
         if table.rows() > MARKS {
-            for row in fresh {
-                subtract(projected.row_mut(row), table.row(self.number_row(row)));
-            }
+            vectorise(SubtractNumbers { numbers: &self.graph.input.numbers, rows: fresh, table, projected });
         }
-    }
-
-    /// Row of the table for the number of an input.
-    fn number_row(&self, row: usize) -> usize {
-        MARKS + usize::from(self.graph.input.numbers[row])
     }
 
     /// `sums_v`: the sum of the layer's output over the edges into v (outputs of the stage, outputs).
@@ -76,32 +69,70 @@ impl EdgeLayer<'_> {
         vectorise(Scatter { stage: self.graph.stage, output, doutput, outputs, to });
     }
 
-    /// Adds the gradient of the parameters to the pass's and that of the state to `dstate`.
+    /// Gives the pass the gradient of the parameters and adds that of the state to `dstate`.
     pub fn finish_gradient(&self, pass: &mut Backward, given: &mut EdgeGradient, state: &Matrix, dstate: &mut Matrix) {
         let EdgeGradient { projected, table, bias } = given;
         if table.rows() > MARKS {
-            for row in 0..projected.rows() {
-                subtract(table.row_mut(self.number_row(row)), projected.row(row));
-            }
+            vectorise(CollectNumbers { numbers: &self.graph.input.numbers, projected, table });
         }
-        self.add_table(pass.gradient, table);
-        self.linear.bias_mut(pass.gradient).iter_mut().zip(bias.data()).for_each(|(to, value)| *to += value);
+        self.give_table(pass, table);
+        column_sums(bias.view(), pass.sum, self.linear.bias_mut(pass.gradient));
         let mut dweight = self.linear.weight_mut(pass.gradient).columns(0..state.cols());
-        add_transposed_product(projected.view(), state.view(), &mut dweight, &mut pass.scratch.panels);
+        transposed_product(projected.view(), state.view(), pass.sum, &mut dweight, &mut pass.scratch.panels);
         multiply(projected.view(), &self.weights.state.backward, Start::Output, &mut dstate.view_mut());
     }
 
-    fn add_table(&self, gradient: &mut [f32], table: &Matrix) {
-        let features = self.weights.state.forward.depth();
-        let rows = self.linear.weight_slice_mut(gradient).chunks_exact_mut(self.linear.inputs);
-        for (output, row) in rows.enumerate() {
-            for (feature, value) in row[features..][..table.rows()].iter_mut().enumerate() {
-                *value += table.row(feature)[output];
+    /// The gradient of the columns for marks and numbers, which the table holds as rows.
+    fn give_table(&self, pass: &mut Backward, table: &Matrix) {
+        let first = self.weights.state.forward.depth();
+        for feature in 0..table.rows() {
+            let rows = self.linear.weight_slice_mut(pass.gradient).chunks_exact_mut(self.linear.inputs);
+            let column = rows.map(|row| &mut row[first + feature]).zip(table.row(feature));
+            match pass.sum {
+                Sum::Fresh => column.for_each(|(to, value)| *to = *value),
+                Sum::Continued => column.for_each(|(to, value)| *to += value),
             }
         }
     }
 }
 
-fn subtract(to: &mut [f32], from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to -= from);
+/// `p_u -= W_number[u]`
+struct SubtractNumbers<'a> {
+    numbers: &'a [u8],
+    rows: Range<usize>,
+    table: &'a Matrix,
+    projected: &'a mut Matrix,
+}
+
+impl Vectorise for SubtractNumbers<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for row in self.rows {
+            let number = self.table.row(MARKS + usize::from(self.numbers[row]));
+            for (to, value) in self.projected.row_mut(row).iter_mut().zip(number) {
+                *to -= value;
+            }
+        }
+    }
+}
+
+/// The transpose of [`SubtractNumbers`].
+struct CollectNumbers<'a> {
+    numbers: &'a [u8],
+    projected: &'a Matrix,
+    table: &'a mut Matrix,
+}
+
+impl Vectorise for CollectNumbers<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (row, number) in self.numbers.iter().enumerate() {
+            let to = self.table.row_mut(MARKS + usize::from(*number));
+            for (to, value) in to.iter_mut().zip(self.projected.row(row)) {
+                *to -= value;
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::loss::{factors, weighted};
 use super::prefixes::PrefixBatch;
 use super::weights::Weights;
 use crate::device::cpu::gang::Gang;
-use crate::device::cpu::matrix::{Vectorise, vectorise};
+use crate::device::cpu::matrix::{Sum, Vectorise, vectorise};
 use crate::graph::LabelledGraph;
 use std::ops::Range;
 
@@ -39,6 +39,8 @@ pub(super) struct Trainer {
     weights: Weights,
     /// Of the last minibatch's loss.
     gradient: Vec<f32>,
+    /// Whether the weights are those of the parameters.
+    packed: bool,
 }
 
 /// Threads and their memory, for the steps of a fit.
@@ -83,7 +85,28 @@ impl Crew {
 
     /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
     /// summed over the trainers. The result does not depend on the number of threads.
+    #[cfg(test)]
     pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        let loss = self.run_groups(trainers, minibatch);
+        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+            trainers[groups[0].component].total_gradient(groups, &mut self.gang);
+        }
+        loss
+    }
+
+    /// The loss as [`Crew::run_groups`] gives it, then an optimiser step of every trainer.
+    pub fn step(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
+        let loss = self.run_groups(trainers, minibatch);
+        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+            let component = groups.first().map_or(0, |group| group.component);
+            trainers[component].step(groups, &mut self.gang);
+        }
+        loss
+    }
+
+    /// Losses and gradients of all groups. Returns the loss, summed over the trainers; it does not depend on the number of
+    /// threads.
+    fn run_groups(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
         self.prepare(trainers, minibatch);
         let shared = &*trainers;
         let groups = &mut self.groups[..self.active];
@@ -92,24 +115,9 @@ impl Crew {
             group.run(trainer, minibatch, memory);
         });
         let mut loss = 0.0;
-        for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
+        for groups in groups.chunk_by(|a, b| a.component == b.component) {
             let [first, rest @ ..] = groups else { continue };
             loss += first.loss + rest.iter().map(|group| group.loss).sum::<f64>();
-            self.gang.for_each_piece([&mut first.gradient], PIECE, |start, [sums]| {
-                rest.iter().for_each(|group| vectorise(Add { from: &group.gradient[start..], to: &mut *sums }));
-            });
-            let trainer = &mut trainers[first.component];
-            std::mem::swap(&mut trainer.gradient, &mut first.gradient);
-            trainer.weights.unfold_gradient(&trainer.gran, &mut trainer.gradient);
-        }
-        loss
-    }
-
-    /// [`Crew::evaluate`], then an optimiser step of every trainer.
-    pub fn step(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
-        let loss = self.evaluate(trainers, minibatch);
-        for Trainer { gran, adam, gradient, .. } in trainers {
-            adam.step(&mut gran.parameters, gradient, &mut self.gang);
         }
         loss
     }
@@ -118,15 +126,17 @@ impl Crew {
     fn prepare(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) {
         self.active = 0;
         for (component, trainer) in trainers.iter_mut().enumerate() {
-            trainer.weights.set(&trainer.gran, &mut self.gang, true);
+            if !trainer.packed {
+                trainer.weights.set(&trainer.gran, &mut self.gang, true);
+                trainer.packed = true;
+            }
             let tasks = minibatch.count.div_ceil(task_graphs(&trainer.gran, minibatch.count));
             let count = tasks.min(MOST_GROUPS);
             let bound = |group: usize| group * minibatch.count / count;
             self.groups.resize_with(self.groups.len().max(self.active + count), Group::default);
             for (index, group) in self.groups[self.active..][..count].iter_mut().enumerate() {
-                group.component = component;
                 group.examples = bound(index)..bound(index + 1);
-                group.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
+                group.belong_to(component, trainer.gran.layout.gradient_len());
             }
             trainer.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
             self.active += count;
@@ -144,7 +154,28 @@ fn task_graphs(gran: &Gran, minibatch: usize) -> usize {
 impl Trainer {
     pub fn new(gran: Gran, learning_rate: f64) -> Self {
         let adam = Adam::new(gran.parameters.len(), learning_rate);
-        Trainer { gran, adam, weights: Weights::default(), gradient: Vec::new() }
+        Trainer { gran, adam, weights: Weights::default(), gradient: Vec::new(), packed: false }
+    }
+
+    /// The optimiser's step on the sum of the groups' gradients.
+    fn step(&mut self, groups: &mut [Group], gang: &mut Gang) {
+        if self.gran.layout.has_composites() {
+            self.total_gradient(groups, gang);
+            let Trainer { gran, adam, weights, gradient, .. } = self;
+            return weights.step(gran, adam, std::iter::once(&gradient[..]), gang);
+        }
+        let Trainer { gran, adam, weights, .. } = self;
+        weights.step(gran, adam, groups.iter().map(|group| &group.gradient[..]), gang);
+    }
+
+    /// The gradient of the parameters, from those of the groups, the first of which is used up.
+    fn total_gradient(&mut self, groups: &mut [Group], gang: &mut Gang) {
+        let [first, rest @ ..] = groups else { return };
+        gang.for_each_piece([&mut first.gradient], PIECE, |start, [sums]| {
+            rest.iter().for_each(|group| vectorise(Add { from: &group.gradient[start..], to: &mut *sums }));
+        });
+        std::mem::swap(&mut self.gradient, &mut first.gradient);
+        self.weights.unfold_gradient(&self.gran, &mut self.gradient);
     }
 
     /// Gradient of the last minibatch's loss.
@@ -155,17 +186,27 @@ impl Trainer {
 }
 
 impl Group {
+    /// Takes the group for a trainer. What no layer writes of its gradient is zero from here on.
+    fn belong_to(&mut self, component: usize, gradient: usize) {
+        if (self.component, self.gradient.len()) != (component, gradient) {
+            self.component = component;
+            self.gradient.clear();
+            self.gradient.resize(gradient, 0.0);
+        }
+    }
+
     /// The loss of the group's graphs and its gradient.
     fn run(&mut self, trainer: &Trainer, minibatch: Minibatch, memory: &mut Memory) {
-        self.gradient.fill(0.0);
         self.loss = 0.0;
+        let mut sum = Sum::Fresh;
         let size = task_graphs(&trainer.gran, minibatch.count);
         for first in self.examples.clone().step_by(size) {
             let graphs = first..self.examples.end.min(first + size);
             let examples = graphs.map(|index| (minibatch.example)(self.component, index));
             memory.prepare(&trainer.gran, examples.clone());
             let rhos = examples.map(|example| example.rho / minibatch.count as f64);
-            self.loss += memory.run(trainer, rhos, &mut self.gradient);
+            self.loss += memory.run(trainer, rhos, (&mut self.gradient, sum));
+            sum = Sum::Continued;
         }
     }
 }
@@ -187,8 +228,8 @@ impl Memory {
         }
     }
 
-    /// The loss of the prepared graphs, given their weights; adds its gradient.
-    fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: &mut [f32]) -> f64 {
+    /// The loss of the prepared graphs, given their weights; gives or adds its gradient.
+    fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: (&mut [f32], Sum)) -> f64 {
         let Trainer { gran, weights, .. } = trainer;
         gran.forward(weights, &self.batch, &mut self.workspace);
         let factors = factors(&gran.config);

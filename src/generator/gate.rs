@@ -11,7 +11,7 @@ use super::pass::{Backward, EdgeGradient, Forward};
 use super::prefixes::Stage;
 use super::round::BoundRound;
 use super::weights::{GatedWeights, PackedWeight};
-use crate::device::cpu::matrix::{Matrix, Start, Vectorise, View, multiply, vectorise};
+use crate::device::cpu::matrix::{Matrix, Start, Sum, Vectorise, View, multiply, vectorise};
 use std::ops::Range;
 
 /// Edges of a chunk, if no node has more.
@@ -99,6 +99,7 @@ impl Gate<'_> {
         let mut gate_hidden = [&mut pass.scratch.gate_hidden, &mut pass.scratch.dgate_hidden].map(std::mem::take);
         let mut dgate = std::mem::take(&mut pass.scratch.dgate);
         self.first.clear_gradient(&mut dgate);
+        let mut sum = pass.sum;
         for outputs in chunks(stage) {
             let edges = edges_of(stage, &outputs);
             let GatedState { messages, gates, .. } = kept;
@@ -109,9 +110,10 @@ impl Gate<'_> {
             }
             let [message, gate] = self.second;
             let dy = kept.messages.view().rows(edges.clone());
-            second_backward(pass, (message, &self.weights.message), dy, &mut message_hidden);
+            second_backward(pass, (message, &self.weights.message, sum), dy, &mut message_hidden);
             let dy = kept.gates.view().rows(edges);
-            second_backward(pass, (gate, &self.weights.gate), dy, &mut gate_hidden);
+            second_backward(pass, (gate, &self.weights.gate, sum), dy, &mut gate_hidden);
+            sum = Sum::Continued;
             self.message.scatter(message_hidden.each_ref(), outputs.clone(), dmessage);
             self.first.scatter(gate_hidden.each_ref(), outputs, &mut dgate);
         }
@@ -135,8 +137,13 @@ impl GatedState {
 }
 
 /// Backward of a second layer: from `dy`, its input and where to write the input's gradient.
-fn second_backward(pass: &mut Backward, (layer, weight): (Linear, &PackedWeight), dy: View, [x, dx]: &mut [Matrix; 2]) {
-    layer.parameter_gradient(pass.gradient, x.view(), dy, &mut pass.scratch.panels);
+fn second_backward(
+    pass: &mut Backward,
+    (layer, weight, sum): (Linear, &PackedWeight, Sum),
+    dy: View,
+    [x, dx]: &mut [Matrix; 2],
+) {
+    layer.parameter_gradient((&mut *pass.gradient, sum), x.view(), dy, &mut pass.scratch.panels);
     dx.reshape(x.rows(), x.cols());
     multiply(dy, &weight.backward, Start::Zero, &mut dx.view_mut());
 }
@@ -177,14 +184,17 @@ impl Vectorise for GateForward<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let GateForward { stage, outputs, messages, gates, received } = self;
+        let edges = edges_of(stage, &outputs);
+        let cols = gates.cols();
+        for gate in &mut gates.data_mut()[edges.start * cols..edges.end * cols] {
+            *gate = sigmoid::<FMA>(*gate);
+        }
         for output in outputs {
             for_columns!(received.cols(), [16, 8, 1], |column, SIZE| {
                 let mut sum = [0.0; SIZE];
                 for edge in stage.edges_into(output) {
-                    let closed: [f32; SIZE] = take(gates.row(edge), column);
+                    let gate: [f32; SIZE] = take(gates.row(edge), column);
                     let message: [f32; SIZE] = take(messages.row(edge), column);
-                    let gate: [f32; SIZE] = each(|i| sigmoid(closed[i]));
-                    put(gates.row_mut(edge), column, gate);
                     sum = each(|i| sum[i] + gate[i] * message[i]);
                 }
                 put(received.row_mut(output), column, sum);

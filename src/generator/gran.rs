@@ -9,7 +9,7 @@ use super::pass::{Backward, Forward, RoundGraph, Scratch};
 use super::prefixes::{Prefix, PrefixBatch};
 use super::round::{BoundRound, RoundState};
 use super::weights::Weights;
-use crate::device::cpu::matrix::{Matrix, Start, multiply};
+use crate::device::cpu::matrix::{Matrix, Start, Sum, multiply};
 use crate::random::Stream;
 use std::ops::Range;
 
@@ -52,7 +52,8 @@ pub(super) struct Workspace {
     theta: HeadState,
     alpha: HeadState,
     operator: HeadState,
-    mixture: Mixture,
+    /// Of every prefix.
+    mixtures: Vec<Mixture>,
     operators: Operators,
     dstate: Matrix,
     ddifferences: Matrix,
@@ -101,6 +102,8 @@ impl Gran {
     pub(super) fn forward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
         workspace.rounds.resize_with(self.layout.rounds.len(), RoundState::default);
         workspace.states.resize_with(self.layout.rounds.len() + 1, Matrix::default);
+        let mixtures = workspace.mixtures.len().max(batch.prefixes.len());
+        workspace.mixtures.resize_with(mixtures, Mixture::default);
         self.initial_states(weights, batch, workspace);
         let Workspace { states, rounds, scratch, .. } = workspace;
         let mut pass = Forward { parameters: &self.parameters, scratch };
@@ -111,19 +114,20 @@ impl Gran {
         self.heads_forward(weights, batch, workspace);
     }
 
-    /// Adds to `gradient` that of `sum over prefixes of coefficients.row * log P(row) + coefficients.operator * log
-    /// P(operator)`. The workspace must hold the forward pass of this batch, and is used up.
+    /// Gives or adds to `gradient` that of `sum over prefixes of coefficients.row * log P(row) + coefficients.operator * log
+    /// P(operator)`. The workspace must hold the forward pass of this batch and the [scores](Gran::score) of all its prefixes,
+    /// and is used up.
     pub(super) fn backward(
         &self,
         weights: &Weights,
         (batch, given): (&PrefixBatch, &[(Target, Score)]),
         workspace: &mut Workspace,
-        gradient: &mut [f32],
+        (gradient, sum): (&mut [f32], Sum),
     ) {
         self.output_gradients(batch, given, workspace);
-        self.heads_backward(weights, batch, workspace, gradient);
+        self.heads_backward(weights, batch, workspace, (&mut *gradient, sum));
         let Workspace { states, rounds, scratch, dstate, .. } = workspace;
-        let mut pass = Backward { parameters: &self.parameters, gradient, scratch };
+        let mut pass = Backward { parameters: &self.parameters, gradient, sum, scratch };
         for (index, (state, kept)) in states.iter().zip(rounds).enumerate().rev() {
             self.round(weights, batch, index).backward(&mut pass, state, kept, dstate);
         }
@@ -133,14 +137,15 @@ impl Gran {
             }
         }
         let dinitial = dstate.view().columns(0..self.layout.input.outputs);
-        self.layout.input.parameter_gradient(pass.gradient, workspace.rows.view(), dinitial, &mut pass.scratch.panels);
+        let panels = &mut pass.scratch.panels;
+        self.layout.input.parameter_gradient((pass.gradient, sum), workspace.rows.view(), dinitial, panels);
     }
 
     /// Log-probabilities of a prefix's decisions, from the last forward pass.
     pub(super) fn score(&self, workspace: &mut Workspace, index: usize, prefix: Prefix, target: Target) -> Score {
-        let Workspace { theta, alpha, operator, mixture, operators, .. } = workspace;
+        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
         let pairs = prefix.pairs();
-        let row = mixture.log_probability(self.logits([&theta.out, &alpha.out], &pairs), target.row);
+        let row = mixtures[index].log_probability(self.logits([&theta.out, &alpha.out], &pairs), target.row);
         let operator = match self.layout.operator {
             Some(_) => operators.log_probability(operator.out.row(index), target.operator),
             None => 0.0,
@@ -150,9 +155,9 @@ impl Gran {
 
     /// Draws a prefix's row and operator, from the last forward pass.
     pub(super) fn draw(&self, workspace: &mut Workspace, index: usize, prefix: Prefix, stream: &mut Stream) -> Target {
-        let Workspace { theta, alpha, operator, mixture, operators, .. } = workspace;
+        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
         let pairs = prefix.pairs();
-        let row = mixture.draw(self.logits([&theta.out, &alpha.out], &pairs), stream);
+        let row = mixtures[index].draw(self.logits([&theta.out, &alpha.out], &pairs), stream);
         let operator = match self.layout.operator {
             Some(_) => operators.draw(operator.out.row(index), stream),
             None => 0,
@@ -217,10 +222,16 @@ impl Gran {
     }
 
     /// Leaves the gradient of the last states in `workspace.dstate`.
-    fn heads_backward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace, gradient: &mut [f32]) {
+    fn heads_backward(
+        &self,
+        weights: &Weights,
+        batch: &PrefixBatch,
+        workspace: &mut Workspace,
+        (gradient, sum): (&mut [f32], Sum),
+    ) {
         let Workspace { states, differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
         let Workspace { dstate, ddifferences, dnew_states, .. } = workspace;
-        let mut pass = Backward { parameters: &self.parameters, gradient, scratch };
+        let mut pass = Backward { parameters: &self.parameters, gradient, sum, scratch };
         let pairs = differences.view();
         ddifferences.reshape_zeroed(batch.pairs() + 1, self.config.hidden);
         dnew_states.reshape_zeroed(new_states.rows(), new_states.cols());
@@ -250,14 +261,14 @@ impl Gran {
 
     /// Gradients of the heads' outputs.
     fn output_gradients(&self, batch: &PrefixBatch, given: &[(Target, Score)], workspace: &mut Workspace) {
-        let Workspace { theta, alpha, operator, mixture, operators, .. } = workspace;
+        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
         for head in [&mut *theta, &mut *alpha, &mut *operator] {
             head.dout.reshape_zeroed(head.out.rows(), head.out.cols());
         }
         for (index, (prefix, (target, coefficient))) in batch.prefixes.iter().zip(given).enumerate() {
             let pairs = prefix.pairs();
             let logits = self.logits([&theta.out, &alpha.out], &pairs);
-            mixture.gradient(logits, target.row, coefficient.row, [&mut theta.dout, &mut alpha.dout]);
+            mixtures[index].gradient(logits, target.row, coefficient.row, [&mut theta.dout, &mut alpha.dout]);
             if self.layout.operator.is_some() {
                 let to = operator.dout.row_mut(index);
                 operators.gradient(operator.out.row(index), target.operator, coefficient.operator, to);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! [a_r a_z a_n] = W_i x + b_i        [c_r c_z c_n] = W_h h + b_h
-//! r = sigmoid(a_r + c_r)   z = sigmoid(a_z + c_z)   n = tanh(a_n + r c_n)   h' = (1 - z) n + z h
+//! r = sigmoid::<FMA>(a_r + c_r)   z = sigmoid::<FMA>(a_z + c_z)   n = tanh::<FMA>(a_n + r c_n)   h' = (1 - z) n + z h
 //! ```
 //!
 //! `W_i x` is what [`super::weights`] makes of it: of the sum of hidden layers where there is no gate.
@@ -12,9 +12,7 @@ use super::columns::{add, each, for_columns, put, take};
 use super::parameters::Round;
 use super::pass::{Backward, Forward, RoundGraph};
 use super::round::BoundRound;
-use crate::device::cpu::matrix::{
-    Matrix, Start, Vectorise, add_column_sums, add_transposed_product, multiply, vectorise,
-};
+use crate::device::cpu::matrix::{Matrix, Start, Sum, Vectorise, multiply, vectorise};
 
 /// What the forward pass leaves for the backward pass.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +72,15 @@ impl BoundRound<'_> {
         if gate.is_none() {
             let tail = pass.parameters.len() + per_edge;
             let to = &mut pass.gradient[tail..][..gru.input.outputs];
+            if pass.sum == Sum::Fresh {
+                to.fill(0.0);
+            }
             vectorise(EdgeCounts { graph: self.graph, dgates, to });
         }
         // Of the composite where there is no gate: as wide as the GRU's input weight, and in its place.
-        add_transposed_product(dgates.view(), received.view(), &mut gru.input.weight_mut(pass.gradient), panels);
-        add_column_sums(dgates.view(), gru.input.bias_mut(pass.gradient));
-        gru.hidden.parameter_gradient(pass.gradient, state.view(), dhidden.view(), panels);
+        let Backward { gradient, sum, .. } = pass;
+        gru.input.parameter_gradient((&mut *gradient, *sum), received.view(), dgates.view(), panels);
+        gru.hidden.parameter_gradient((&mut *gradient, *sum), state.view(), dhidden.view(), panels);
         multiply(dgates.view(), &self.weights.received.backward, Start::Zero, &mut dreceived.view_mut());
         multiply(dhidden.view(), &self.weights.hidden.backward, Start::Output, &mut dstate.view_mut());
     }
@@ -103,17 +104,20 @@ impl Vectorise for Gates<'_> {
         for (output, row) in self.graph.output_rows().enumerate() {
             let own = stage.own[output] as usize;
             let degree = stage.edges_into(output).len() as f32;
-            let (per_edge, from_hidden, h) = (self.per_edge, self.from_hidden.row(own), self.state.row(own));
-            let (gates, next) = (self.gates.row_mut(output), self.next.row_mut(row));
+            let (e_rz, e_n) = self.per_edge.split_at(2 * hidden);
+            let (c_rz, c_n) = self.from_hidden.row(own).split_at(2 * hidden);
+            let (rz, n) = self.gates.row_mut(output).split_at_mut(2 * hidden);
+            // Plain loops over few slices, because only those are compiled to vectors throughout with this much to do.
+            for ((gate, e), c) in rz.iter_mut().zip(e_rz).zip(c_rz) {
+                *gate = sigmoid::<FMA>(*gate + degree * e + c);
+            }
+            let (r, z) = rz.split_at(hidden);
+            for (((n, e), c), r) in n.iter_mut().zip(e_n).zip(c_n).zip(r) {
+                *n = tanh::<FMA>(*n + degree * e + r * c);
+            }
+            let (h, next) = (self.state.row(own), self.next.row_mut(row));
             for_columns!(hidden, [16, 8, 1], |column, SIZE| {
-                let [e_r, e_z, e_n] = thirds::<SIZE>(per_edge, hidden, column);
-                let [c_r, c_z, c_n] = thirds::<SIZE>(from_hidden, hidden, column);
-                let [a_r, a_z, a_n] = thirds::<SIZE>(gates, hidden, column);
-                let r: [f32; SIZE] = each(|i| sigmoid(a_r[i] + degree * e_r[i] + c_r[i]));
-                let z: [f32; SIZE] = each(|i| sigmoid(a_z[i] + degree * e_z[i] + c_z[i]));
-                let n: [f32; SIZE] = each(|i| tanh(a_n[i] + degree * e_n[i] + r[i] * c_n[i]));
-                put_thirds(gates, hidden, column, [r, z, n]);
-                let h: [f32; SIZE] = take(h, column);
+                let [z, n, h]: [[f32; SIZE]; 3] = [take(z, column), take(n, column), take(h, column)];
                 put(next, column, each::<SIZE>(|i| (1.0 - z[i]) * n[i] + z[i] * h[i]));
             });
         }

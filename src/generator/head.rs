@@ -1,9 +1,10 @@
 //! An output head: Linear - ReLU - Linear - ReLU - Linear.
 
+use super::activation::relu_gradient;
 use super::parameters::Head;
 use super::pass::{Backward, Forward};
 use super::weights::HeadWeights;
-use crate::device::cpu::matrix::{Matrix, Start, View, multiply, multiply_rectified};
+use crate::device::cpu::matrix::{Matrix, Start, Vectorise, View, multiply, multiply_rectified, vectorise};
 
 /// What the forward pass leaves for the backward pass, the output included.
 #[derive(Clone, Debug, Default)]
@@ -45,21 +46,30 @@ impl BoundHead<'_> {
         dfirst.reshape(first.rows(), first.cols());
         dsecond.reshape(second.rows(), second.cols());
 
-        self.layers[2].parameter_gradient(pass.gradient, second.view(), dout.view(), panels);
+        self.layers[2].parameter_gradient((&mut *pass.gradient, pass.sum), second.view(), dout.view(), panels);
         multiply(dout.view(), &self.weights[2].backward, Start::Zero, &mut dsecond.view_mut());
-        relu_gradient(second, dsecond);
-        self.layers[1].parameter_gradient(pass.gradient, first.view(), dsecond.view(), panels);
+        vectorise(ReluGradient { output: second, gradient: dsecond });
+        self.layers[1].parameter_gradient((&mut *pass.gradient, pass.sum), first.view(), dsecond.view(), panels);
         multiply(dsecond.view(), &self.weights[1].backward, Start::Zero, &mut dfirst.view_mut());
-        relu_gradient(first, dfirst);
-        self.layers[0].parameter_gradient(pass.gradient, x, dfirst.view(), panels);
+        vectorise(ReluGradient { output: first, gradient: dfirst });
+        self.layers[0].parameter_gradient((&mut *pass.gradient, pass.sum), x, dfirst.view(), panels);
         let mut dx = dx.view_mut().rows(0..x.row_count());
         multiply(dfirst.view(), &self.weights[0].backward, Start::Output, &mut dx);
     }
 }
 
 /// Clears the gradient where the ReLU's output is zero.
-fn relu_gradient(output: &Matrix, gradient: &mut Matrix) {
-    for (gradient, output) in gradient.data_mut().iter_mut().zip(output.data()) {
-        *gradient = if *output > 0.0 { *gradient } else { 0.0 };
+struct ReluGradient<'a> {
+    output: &'a Matrix,
+    gradient: &'a mut Matrix,
+}
+
+impl Vectorise for ReluGradient<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (gradient, output) in self.gradient.data_mut().iter_mut().zip(self.output.data()) {
+            *gradient = relu_gradient(*output, *gradient);
+        }
     }
 }

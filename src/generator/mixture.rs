@@ -29,13 +29,15 @@ impl RowLogits<'_> {
     }
 }
 
-/// Log-probabilities of one row under each component; memory kept from row to row.
+/// Log-probabilities of one row under each component; memory kept from batch to batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mixture {
-    /// `log alpha_k`
+    /// `log alpha_k`; the gradient makes it alpha_k.
     log_weights: Vec<f64>,
-    /// `log alpha_k + sum_j log Bernoulli(A_j; theta_kj)`
+    /// `log alpha_k + sum_j log Bernoulli(A_j; theta_kj)`; the gradient makes it the component's posterior.
     joint: Vec<f64>,
+    /// The row's.
+    log_probability: f64,
 }
 
 impl Mixture {
@@ -50,24 +52,26 @@ impl Mixture {
                 *joint -= softplus(-sign * f64::from(*theta));
             }
         }
-        log_sum_exp(&self.joint)
+        self.log_probability = log_sum_exp(&self.joint);
+        self.log_probability
     }
 
-    /// Adds `coefficient` times the gradient of the row's log-probability to those of `theta` and `alpha`.
+    /// Adds `coefficient` times the gradient of the row's log-probability to those of `theta` and `alpha`. Uses up what
+    /// [`Mixture::log_probability`] of the same row left.
     pub fn gradient(&mut self, logits: RowLogits, row: u128, coefficient: f64, [dtheta, dalpha]: [&mut Matrix; 2]) {
-        let log_probability = self.log_probability(logits, row);
-        let posterior = |joint: f64| (joint - log_probability).exp();
+        self.joint.iter_mut().for_each(|joint| *joint = (*joint - self.log_probability).exp());
+        self.log_weights.iter_mut().for_each(|weight| *weight = weight.exp());
         for (entry, pair) in logits.pairs.clone().enumerate() {
             let bit = (row >> entry & 1) as f64;
             let values = self.joint.iter().zip(logits.theta.row(pair));
-            for ((joint, theta), to) in values.zip(dtheta.row_mut(pair)) {
-                *to += (coefficient * posterior(*joint) * (bit - sigmoid(f64::from(*theta)))) as f32;
+            for ((posterior, theta), to) in values.zip(dtheta.row_mut(pair)) {
+                *to += (coefficient * posterior * (bit - sigmoid(f64::from(*theta)))) as f32;
             }
         }
         for pair in logits.alpha_rows() {
             let values = self.joint.iter().zip(&self.log_weights);
-            for ((joint, log_weight), to) in values.zip(dalpha.row_mut(pair)) {
-                *to += (coefficient * (posterior(*joint) - log_weight.exp()) / logits.count()) as f32;
+            for ((posterior, weight), to) in values.zip(dalpha.row_mut(pair)) {
+                *to += (coefficient * (posterior - weight) / logits.count()) as f32;
             }
         }
     }

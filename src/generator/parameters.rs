@@ -1,7 +1,7 @@
 //! Where each tensor lies in the one vector that holds all parameters, and how it starts.
 
 use super::config::GranConfig;
-use crate::device::cpu::matrix::{Panels, View, ViewMut, add_column_sums, add_transposed_product};
+use crate::device::cpu::matrix::{Panels, Sum, View, ViewMut, column_sums, transposed_product};
 use crate::random::Stream;
 use rand::RngExt;
 
@@ -61,10 +61,15 @@ impl Linear {
         &mut gradient[self.bias..][..self.outputs]
     }
 
-    /// `dW += dy^T x`, `db += ` column sums of dy.
-    pub fn parameter_gradient(&self, gradient: &mut [f32], x: View, dy: View, panels: &mut Panels) {
-        add_transposed_product(dy, x, &mut self.weight_mut(gradient), panels);
-        add_column_sums(dy, self.bias_mut(gradient));
+    /// `dW = dy^T x` and `db = ` column sums of dy, or `+=`.
+    pub fn parameter_gradient(&self, (gradient, sum): (&mut [f32], Sum), x: View, dy: View, panels: &mut Panels) {
+        transposed_product(dy, x, sum, &mut self.weight_mut(gradient), panels);
+        column_sums(dy, sum, self.bias_mut(gradient));
+    }
+
+    /// The same place in the parameters from `start` on.
+    pub fn after(self, start: usize) -> Self {
+        Linear { weight: self.weight - start, bias: self.bias - start, ..self }
     }
 }
 
@@ -84,6 +89,15 @@ pub(super) struct Round {
     /// Without a gate: where, behind the gradients of all parameters, that of what an edge adds to the GRU's gates lies
     /// (3 hidden).
     pub per_edge: usize,
+}
+
+impl Round {
+    /// The same place in the parameters from `start` on.
+    pub fn after(self, start: usize) -> Self {
+        let after = |layer: Linear| layer.after(start);
+        let gru = Gru { input: after(self.gru.input), hidden: after(self.gru.hidden) };
+        Round { message: self.message.map(after), gate: self.gate.map(|layers| layers.map(after)), gru, ..self }
+    }
 }
 
 /// Linear - ReLU - Linear - ReLU - Linear.
@@ -134,6 +148,17 @@ impl Layout {
     pub fn gradient_len(&self) -> usize {
         let per_edge = |round: &Round| if round.gate.is_none() { round.gru.input.outputs } else { 0 };
         self.len() + self.rounds.iter().map(per_edge).sum::<usize>()
+    }
+
+    /// Where the parameters of the rounds begin and end; every round has as many as the others.
+    pub fn rounds_range(&self) -> [usize; 2] {
+        let begin = self.input.bias + self.input.outputs;
+        [begin, self.theta[0].weight]
+    }
+
+    /// Whether some gradients are those of composites ([`super::weights`]) while they are added up.
+    pub fn has_composites(&self) -> bool {
+        self.rounds.iter().any(|round| round.gate.is_none())
     }
 
     /// The output heads: theta, alpha, and the operators' where there are any.

@@ -1,7 +1,7 @@
 //! What the forward and backward functions of all layers share.
 
 use super::prefixes::{Level, Stage};
-use crate::device::cpu::matrix::{Matrix, Panels};
+use crate::device::cpu::matrix::{Matrix, Panels, Sum};
 use std::ops::Range;
 
 /// A forward pass.
@@ -10,10 +10,12 @@ pub(super) struct Forward<'a> {
     pub scratch: &'a mut Scratch,
 }
 
-/// A backward pass, which adds to `gradient` ([`super::parameters::Layout::gradient_len`]).
+/// A backward pass, which gives `gradient` ([`super::parameters::Layout::gradient_len`]) or adds to it.
 pub(super) struct Backward<'a> {
     pub parameters: &'a [f32],
     pub gradient: &'a mut [f32],
+    /// Whether the gradient starts anew; what no layer writes keeps its value.
+    pub sum: Sum,
     pub scratch: &'a mut Scratch,
 }
 

@@ -4,11 +4,12 @@
 //! are one: `W_ih (W2 s + degree b2) + b_ih = (W_ih W2) s + degree (W_ih b2) + b_ih`. The backward pass then gives the
 //! gradients of the composite, which [`unfold_gradient`] takes apart.
 
+use super::adam::Adam;
 use super::config::GranConfig;
 use super::gran::Gran;
-use super::parameters::{Linear, Round};
+use super::parameters::{Head, Layout, Linear, Round};
 use crate::device::cpu::gang::Gang;
-use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, View, add_transposed_product, multiply};
+use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, Sum, View, multiply, transposed_product};
 
 /// Columns of the marks among the edge features.
 pub(super) const MARKS: usize = 2;
@@ -46,10 +47,9 @@ impl EdgeWeights {
         self.state.set(weight.columns(0..config.hidden), training);
         self.table.reshape(MARKS + config.id_columns(), layer.outputs);
         let (rows, features) = (self.table.rows(), weight.columns(config.hidden..layer.inputs));
-        for output in 0..layer.outputs {
-            for (feature, value) in features.row(output)[..rows].iter().enumerate() {
-                self.table.row_mut(feature)[output] = *value;
-            }
+        for feature in 0..rows {
+            let column = (0..layer.outputs).map(|output| features.row(output)[feature]);
+            self.table.row_mut(feature).iter_mut().zip(column).for_each(|(to, value)| *to = value);
         }
     }
 }
@@ -115,8 +115,9 @@ impl RoundWeights {
         self.composite.data_mut().copy_from_slice(input.weight_slice(gradient));
         let dcomposite = self.composite.view();
         let weight = input.weight(parameters);
-        add_transposed_product(weight, dcomposite, &mut second.weight_mut(gradient), panels);
+        transposed_product(weight, dcomposite, Sum::Fresh, &mut second.weight_mut(gradient), panels);
         let dbias = second.bias_mut(gradient);
+        dbias.fill(0.0);
         for (row, factor) in per_edge.iter().enumerate() {
             dbias.iter_mut().zip(weight.row(row)).for_each(|(sum, weight)| *sum += factor * weight);
         }
@@ -147,17 +148,49 @@ impl Weights {
     /// Takes over the parameters. `training`: the backward pass will be needed.
     pub fn set(&mut self, gran: &Gran, gang: &mut Gang, training: bool) {
         let Gran { config, layout, parameters } = gran;
-        self.input.set_transposed(layout.input.weight(parameters));
-        self.rounds.resize_with(layout.rounds.len(), RoundWeights::default);
-        gang.for_each(&mut self.rounds, |index, weights| {
+        self.resize(layout);
+        let Weights { input, rounds, heads, .. } = self;
+        let set_round = |index: usize, weights: &mut RoundWeights, []: [&mut [f32]; 0]| {
             weights.set(config, &layout.rounds[index], parameters, training);
+        };
+        gang.for_each_share(rounds, [], set_round, || {
+            input.set_transposed(layout.input.weight(parameters));
+            set_heads(heads, layout.heads().copied(), parameters, training);
         });
+    }
+
+    /// A step of the optimiser, given gradients that are to be summed: every round's parameters are changed and taken over
+    /// while they are in the cache. The weights must have been [set](Self::set) before.
+    pub fn step<'a, G>(&mut self, gran: &mut Gran, adam: &mut Adam, gradients: G, gang: &mut Gang)
+    where
+        G: Iterator<Item = &'a [f32]> + Clone + Send + Sync,
+    {
+        let Gran { config, layout, parameters } = gran;
+        let (config, layout) = (&*config, &*layout);
+        let (step, [first, second]) = adam.begin();
+        let [begin, end] = layout.rounds_range();
+        let round_length = (end - begin) / layout.rounds.len().max(1);
+        let from = |start: usize| gradients.clone().map(move |gradient| &gradient[start..]);
+        let [before, rounds, after] = split([parameters, first, second], [begin, end]);
+        let Weights { input, rounds: round_weights, heads, .. } = self;
+        let step_round = |index: usize, weights: &mut RoundWeights, [parameters, first, second]: [&mut [f32]; 3]| {
+            let start = begin + index * round_length;
+            step.update([&mut *parameters, first, second], from(start));
+            weights.set(config, &layout.rounds[index].after(start), parameters, true);
+        };
+        gang.for_each_share(round_weights, rounds, step_round, || {
+            let [parameters, first, second] = before;
+            step.update([&mut *parameters, first, second], from(0));
+            input.set_transposed(layout.input.weight(parameters));
+            let [parameters, first, second] = after;
+            step.update([&mut *parameters, first, second], from(end));
+            set_heads(heads, layout.heads().map(|head| head.map(|layer| layer.after(end))), parameters, true);
+        });
+    }
+
+    fn resize(&mut self, layout: &Layout) {
+        self.rounds.resize_with(layout.rounds.len(), RoundWeights::default);
         self.heads.resize_with(layout.heads().count(), HeadWeights::default);
-        for (weights, head) in self.heads.iter_mut().zip(layout.heads()) {
-            for (weights, layer) in weights.iter_mut().zip(head) {
-                weights.set(layer.weight(parameters), training);
-            }
-        }
     }
 
     /// Makes the gradient of the composites that of the parameters.
@@ -167,4 +200,23 @@ impl Weights {
             weights.unfold_gradient(round, &gran.parameters, gradient, panels);
         }
     }
+}
+
+fn set_heads(heads: &mut [HeadWeights], layers: impl Iterator<Item = Head>, parameters: &[f32], training: bool) {
+    for (weights, head) in heads.iter_mut().zip(layers) {
+        for (weights, layer) in weights.iter_mut().zip(head) {
+            weights.set(layer.weight(parameters), training);
+        }
+    }
+}
+
+/// Three arrays, each cut at two places.
+fn split(arrays: [&mut [f32]; 3], [begin, end]: [usize; 2]) -> [[&mut [f32]; 3]; 3] {
+    let [a, b, c] = arrays.map(|array| {
+        let (head, tail) = array.split_at_mut(begin);
+        let (middle, tail) = tail.split_at_mut(end - begin);
+        [head, middle, tail]
+    });
+    let ([a0, a1, a2], [b0, b1, b2], [c0, c1, c2]) = (a, b, c);
+    [[a0, b0, c0], [a1, b1, c1], [a2, b2, c2]]
 }

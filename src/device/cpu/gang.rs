@@ -106,12 +106,6 @@ impl<T> Disjoint<T> {
 }
 
 impl Gang {
-    /// Runs `task(number, item)` for every item.
-    pub(crate) fn for_each<T: Send>(&mut self, items: &mut [T], task: impl Fn(usize, &mut T) + Sync) {
-        let mut none = vec![(); self.threads()];
-        self.for_each_with(items, &mut none, |number, item, ()| task(number, item));
-    }
-
     /// Runs `task(number, item, memory)` for every item, with a memory that is one thread's at a time. There must be at
     /// least as many memories as threads.
     pub(crate) fn for_each_with<T: Send, W: Send>(
@@ -128,6 +122,32 @@ impl Gang {
             // thread at a time.
             let (item, memory) = unsafe { (items.get(number), memories.get(worker)) };
             task(number, item, memory);
+        });
+    }
+
+    /// Runs `task(number, item, shares)` for every item with its equal share of each array, and `beside` once at the same
+    /// time.
+    pub(crate) fn for_each_share<T: Send, const N: usize>(
+        &mut self,
+        items: &mut [T],
+        arrays: [&mut [f32]; N],
+        task: impl Fn(usize, &mut T, [&mut [f32]; N]) + Sync,
+        beside: impl FnOnce() + Send,
+    ) {
+        let count = items.len();
+        let shares = arrays.each_ref().map(|array| array.len() / count.max(1));
+        let (items, arrays) = (Disjoint(items.as_mut_ptr()), arrays.map(|array| Disjoint(array.as_mut_ptr())));
+        let beside = Mutex::new(Some(beside));
+        self.run(count + 1, &|number, _| {
+            if number == count {
+                let beside = beside.lock().unwrap_or_else(PoisonError::into_inner).take();
+                return beside.into_iter().for_each(|beside| beside());
+            }
+            // SAFETY: every number below the count is given once, and the shares lie one after the other in the arrays.
+            let item = unsafe { items.get(number) };
+            // SAFETY: as above.
+            let part = |array: usize| unsafe { arrays[array].part(number * shares[array], shares[array]) };
+            task(number, item, std::array::from_fn(part));
         });
     }
 
@@ -269,6 +289,24 @@ mod tests {
             });
             assert!(a.iter().zip(&b).enumerate().all(|(index, (a, b))| *a == index as f32 && *b == a + 1.0));
             gang.for_each_piece([&mut [], &mut []], 10, |_, _| unreachable!());
+        }
+    }
+
+    #[test]
+    fn every_item_gets_its_share_of_the_arrays() {
+        for threads in [1, 3] {
+            let mut gang = Gang::new(threads);
+            let (mut items, mut a, mut b, mut beside) = (vec![0; 5], vec![0.0; 20], vec![0.0; 10], 0);
+            let task = |number: usize, item: &mut usize, [a, b]: [&mut [f32]; 2]| {
+                *item += number;
+                a.fill(number as f32);
+                b.fill(-(number as f32));
+            };
+            gang.for_each_share(&mut items, [&mut a, &mut b], task, || beside += 1);
+            gang.for_each_share(&mut [(); 0], [&mut a], |_, (), _| unreachable!(), || beside += 1);
+            assert_eq!((items, beside), (vec![0, 1, 2, 3, 4], 2));
+            assert!(a.iter().enumerate().all(|(index, value)| *value == (index / 4) as f32));
+            assert!(b.iter().enumerate().all(|(index, value)| *value == -((index / 2) as f32)));
         }
     }
 

@@ -10,7 +10,7 @@
 use super::super::activation::{sigmoid, tanh};
 use super::parameters::LayerWeights;
 use crate::device::cpu::matrix::{
-    Matrix, Packed, Panels, Start, Vectorise, add_transposed_product, multiply, vectorise,
+    Matrix, Packed, Panels, Start, Sum, Vectorise, multiply, transposed_product, vectorise,
 };
 use std::ops::Range;
 
@@ -91,9 +91,15 @@ impl LayerState {
             multiply(dgates, &pass.weights.state_backward, Start::Zero, &mut self.dstate.view_mut());
         }
         let dgates = self.dgates.view();
-        add_transposed_product(dgates, x.view(), &mut pass.layer.input.view_mut(pass.gradient), pass.panels);
+        transposed_product(
+            dgates,
+            x.view(),
+            Sum::Continued,
+            &mut pass.layer.input.view_mut(pass.gradient),
+            pass.panels,
+        );
         let (later, earlier) = (dgates.rows(batch..total), self.output.view().rows(0..total - batch));
-        add_transposed_product(later, earlier, &mut pass.layer.state.view_mut(pass.gradient), pass.panels);
+        transposed_product(later, earlier, Sum::Continued, &mut pass.layer.state.view_mut(pass.gradient), pass.panels);
         dinput.reshape(total, hidden);
         multiply(dgates, &pass.weights.input_backward, Start::Zero, &mut dinput.view_mut());
     }
@@ -146,12 +152,12 @@ impl Vectorise for Step<'_> {
             let [i, f, g, o] = quarters_mut(self.gates.row_mut(row), hidden);
             let (cell, out) = (&mut self.cells.row_mut(row)[..hidden], &mut self.output.row_mut(row)[..hidden]);
             for k in 0..hidden {
-                i[k] = sigmoid(i[k]);
-                f[k] = sigmoid(f[k]);
-                g[k] = tanh(g[k]);
-                o[k] = sigmoid(o[k]);
+                i[k] = sigmoid::<FMA>(i[k]);
+                f[k] = sigmoid::<FMA>(f[k]);
+                g[k] = tanh::<FMA>(g[k]);
+                o[k] = sigmoid::<FMA>(o[k]);
                 cell[k] = f[k] * cell[k] + i[k] * g[k];
-                out[k] = o[k] * tanh(cell[k]);
+                out[k] = o[k] * tanh::<FMA>(cell[k]);
             }
         }
     }
@@ -187,7 +193,7 @@ impl Vectorise for StepBackward<'_> {
             let before = if row < self.batch { None } else { Some(&self.cells.row(row - self.batch)[..hidden]) };
             for k in 0..hidden {
                 let dh = later[k] + given[k];
-                let squashed = tanh(cell[k]);
+                let squashed = tanh::<FMA>(cell[k]);
                 let dc = dcell[k] + dh * o[k] * (1.0 - squashed * squashed);
                 let old = before.map_or(0.0, |before| before[k]);
                 di[k] = dc * g[k] * i[k] * (1.0 - i[k]);

@@ -4,7 +4,7 @@ use super::super::loss::weighted;
 use super::layer::{Backward, LayerState, PackedLayer};
 use super::parameters::{LAYERS, Layout, LstmConfig};
 use super::sequence::{Choice, Decision, decisions};
-use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, add_transposed_product, multiply};
+use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, Sum, multiply, transposed_product};
 use crate::graph::{LabelledGraph, bits};
 use std::ops::Range;
 
@@ -183,7 +183,7 @@ impl Network {
         let Memory { weights, heads_backward, input, layers, dlogits, doutput, dinput, panels, .. } = memory;
         let [first, second] = layers;
         let heads = &mut self.layout.heads.view_mut(gradient);
-        add_transposed_product(dlogits.view(), second.output.view(), heads, panels);
+        transposed_product(dlogits.view(), second.output.view(), Sum::Continued, heads, panels);
         doutput.reshape(dlogits.rows(), self.config.hidden);
         multiply(dlogits.view(), heads_backward, Start::Zero, &mut doutput.view_mut());
         let [below, above] = &self.layout.layers;

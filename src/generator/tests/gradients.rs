@@ -3,7 +3,7 @@
 use super::reference::{Parameters, central_differences, prefix_edges, values};
 use super::{random_graph, small, stream};
 use crate::device::cpu::gang::Gang;
-use crate::device::cpu::matrix::Matrix;
+use crate::device::cpu::matrix::{Matrix, Sum};
 use crate::generator::fit::{Crew, Example, Minibatch, Trainer};
 use crate::generator::gru::{GruInputs, GruState};
 use crate::generator::head::{BoundHead, HeadState};
@@ -92,7 +92,7 @@ fn gru() {
     cell.gru_forward(&mut Forward { parameters, scratch }, inputs, out, kept);
     let mut gradient = zero_gradient(&gran);
     let (mut dh, mut dx) = (Matrix::default(), Matrix::default());
-    let pass = &mut Backward { parameters, gradient: &mut gradient, scratch };
+    let pass = &mut Backward { parameters, gradient: &mut gradient, sum: Sum::Fresh, scratch };
     cell.gru_backward(pass, (inputs, kept), &factors, [&mut dx, &mut dh]);
 
     let run = |parameters: &Parameters, x: &[f64], h: &[f64]| -> Vec<f64> {
@@ -122,7 +122,12 @@ fn output_head() {
     let mut gradient = zero_gradient(&gran);
     let mut dx = Matrix::default();
     dx.reshape_zeroed(5, hidden);
-    head.backward(&mut Backward { parameters, gradient: &mut gradient, scratch }, x.view(), &kept, &mut dx);
+    head.backward(
+        &mut Backward { parameters, gradient: &mut gradient, sum: Sum::Fresh, scratch },
+        x.view(),
+        &kept,
+        &mut dx,
+    );
     let gradient = unfolded(&gran, &mut weights, gradient);
 
     let run = |parameters: &Parameters, x: &[f64]| -> Vec<f64> {
@@ -157,7 +162,7 @@ fn round_of_message_passing() {
             round.forward(&mut Forward { parameters, scratch }, &state, out, kept);
             let mut gradient = zero_gradient(&gran);
             let mut dstate = factors.clone();
-            let pass = &mut Backward { parameters, gradient: &mut gradient, scratch };
+            let pass = &mut Backward { parameters, gradient: &mut gradient, sum: Sum::Fresh, scratch };
             round.backward(pass, &state, kept, &mut dstate);
             let gradient = unfolded(&gran, &mut weights, gradient);
 
@@ -282,4 +287,29 @@ fn end_to_end_in_several_tasks() {
     });
     let got: Vec<f32> = picked.iter().map(|&index| trainer.gradient()[index]).collect();
     assert_close("parameters", &got, &expected);
+}
+
+/// The memory of gradients is not cleared from step to step, and changes hands between components of other shapes.
+#[test]
+fn what_a_crew_did_before_changes_no_gradient() {
+    for attention in ATTENTIONS {
+        let grans = || [small(6, 2, attention, InputLayout::Released), small(4, 0, attention, InputLayout::Released)];
+        let mut stream = stream(5);
+        let mut graphs =
+            |nodes, operators| -> Vec<_> { (0..9).map(|_| random_graph(nodes, operators, &mut stream)).collect() };
+        let graphs = [graphs(6, 2), graphs(4, 0)];
+        let example = |component: usize, index: usize| Example { graph: &graphs[component][index], rho: 0.5 };
+        let later = |component: usize, index: usize| example(component, 8 - index);
+        let evaluate = |crew: &mut Crew, minibatch| {
+            let mut trainers = grans().map(|gran| Trainer::new(gran, 1e-3));
+            let loss = crew.evaluate(&mut trainers, minibatch);
+            (loss, trainers.map(|trainer| trainer.gradient().to_vec()))
+        };
+        let mut used = Crew::new(2);
+        for count in [9, 2, 8] {
+            evaluate(&mut used, Minibatch { count, example: &example });
+            let minibatch = Minibatch { count: 3, example: &later };
+            assert_eq!(evaluate(&mut used, minibatch), evaluate(&mut Crew::new(2), minibatch));
+        }
+    }
 }

@@ -10,19 +10,41 @@ use super::{Vectorise, View, ViewMut, vectorise};
 #[derive(Clone, Debug, Default)]
 pub struct Panels(pub(super) Packed);
 
-/// `dweight += dy^T x`: dy (rows, outputs), x (rows, inputs), dweight (outputs, inputs).
+/// Whether a sum starts anew, whatever its memory holds, or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// `to = ...`
+    Fresh,
+    /// `to += ...`
+    Continued,
+}
+
+/// The sum over rows of `dy^T x`: dy (rows, outputs), x (rows, inputs), dweight (outputs, inputs).
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn add_transposed_product(dy: View, x: View, dweight: &mut ViewMut, panels: &mut Panels) {
+pub fn transposed_product(dy: View, x: View, sum: Sum, dweight: &mut ViewMut, panels: &mut Panels) {
     assert_eq!((dy.cols, x.cols, dy.rows), (dweight.rows, dweight.cols, x.rows));
-    if dy.rows == 0 || dweight.rows == 0 || dweight.cols == 0 {
+    if dweight.rows == 0 || dweight.cols == 0 {
+        return;
+    }
+    if dy.rows == 0 {
+        if sum == Sum::Fresh {
+            (0..dweight.rows).for_each(|row| dweight.row_mut(row).fill(0.0));
+        }
         return;
     }
     let packed = &mut panels.0;
     for block in depth_blocks(dy.rows) {
         let dy = dy.rows(block.clone());
-        packed.set(x.rows(block));
+        let x = x.rows(block.clone());
+        let panels = match is_panel(x, packed) {
+            true => x.data.as_ptr(),
+            false => {
+                packed.set(x);
+                packed.panels.as_ptr()
+            }
+        };
         // The kernel's pointers reach as far as these.
         let _ = (dy.row(dy.rows - 1), dweight.row_mut(dweight.rows - 1));
         let kernel = TransposedProduct {
@@ -31,7 +53,8 @@ pub fn add_transposed_product(dy: View, x: View, dweight: &mut ViewMut, panels: 
             inputs: dweight.cols,
             dy: dy.data.as_ptr(),
             dy_stride: dy.stride,
-            panels: packed.panels.as_ptr(),
+            panels,
+            fresh: sum == Sum::Fresh && block.start == 0,
             dweight: dweight.data.as_mut_ptr(),
             dweight_stride: dweight.stride,
         };
@@ -41,12 +64,21 @@ pub fn add_transposed_product(dy: View, x: View, dweight: &mut ViewMut, panels: 
     }
 }
 
-/// `sums += ` the sum over the rows: the gradient of a bias.
+/// Whether packing would copy the matrix as it is: its rows are adjacent and fill one panel.
+fn is_panel(x: View, packed: &Packed) -> bool {
+    let lanes = packed.set.lanes();
+    x.stride == x.cols && x.cols.is_multiple_of(lanes) && panel_widths(x.cols / lanes).count() == 1
+}
+
+/// The sum over the rows: the gradient of a bias.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn add_column_sums(dy: View, sums: &mut [f32]) {
+pub fn column_sums(dy: View, sum: Sum, sums: &mut [f32]) {
     assert_eq!(dy.cols, sums.len());
+    if sum == Sum::Fresh {
+        sums.fill(0.0);
+    }
     vectorise(ColumnSums { dy, sums });
 }
 
@@ -58,6 +90,7 @@ struct TransposedProduct {
     dy: *const f32,
     dy_stride: usize,
     panels: *const f32,
+    fresh: bool,
     dweight: *mut f32,
     dweight_stride: usize,
 }
@@ -127,9 +160,11 @@ impl TransposedProduct {
             let to = self.dweight.add(output * self.dweight_stride + column);
             let inside = self.inputs - column;
             let mut tile = [[S::zero(); W]; R];
-            for (r, values) in tile.iter_mut().enumerate() {
-                for (w, value) in values.iter_mut().enumerate() {
-                    *value = load::<S>(to.add(r * self.dweight_stride + w * S::LANES), inside - w * S::LANES);
+            if !self.fresh {
+                for (r, values) in tile.iter_mut().enumerate() {
+                    for (w, value) in values.iter_mut().enumerate() {
+                        *value = load::<S>(to.add(r * self.dweight_stride + w * S::LANES), inside - w * S::LANES);
+                    }
                 }
             }
             accumulate::<S, R, W>(&mut tile, [self.dy.add(output), panel], [1, self.dy_stride], self.rows);
@@ -151,10 +186,36 @@ impl Vectorise for ColumnSums<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
+        let (blocks, rest) = self.sums.as_chunks_mut::<COLUMNS>();
+        let whole = blocks.len() * COLUMNS;
+        for (index, sums) in blocks.iter_mut().enumerate() {
+            add_columns(self.dy, index * COLUMNS, sums);
+        }
+        let (blocks, rest) = rest.as_chunks_mut::<8>();
+        let more = blocks.len() * 8;
+        for (index, sums) in blocks.iter_mut().enumerate() {
+            add_columns(self.dy, whole + index * 8, sums);
+        }
         for row in 0..self.dy.rows {
-            for (sum, value) in self.sums.iter_mut().zip(self.dy.row(row)) {
+            let values = &self.dy.row(row)[whole + more..];
+            for (sum, value) in rest.iter_mut().zip(values) {
                 *sum += value;
             }
         }
     }
+}
+
+/// Columns whose sums stay in registers.
+const COLUMNS: usize = 32;
+
+#[inline(always)]
+fn add_columns<const N: usize>(dy: View, column: usize, sums: &mut [f32; N]) {
+    let mut total = *sums;
+    for row in 0..dy.rows {
+        let values = &dy.row(row)[column..column + N];
+        for (sum, value) in total.iter_mut().zip(values) {
+            *sum += value;
+        }
+    }
+    *sums = total;
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`multiply`] by the transposed weight | `y = x weight^T + start` | rows * inputs * outputs |
 //! | [`multiply`] by the weight | `dx = dy weight + start` | the same |
-//! | [`add_transposed_product`] | `dweight += dy^T x` | the same |
+//! | [`transposed_product`] | `dweight = dy^T x` or `+=` | the same |
 //!
 //! The right factor of [`multiply`] is [`Packed`] beforehand, once for all products with it. An element of a product
 //! depends on nothing but its own row, its own column and the instruction set: not on the other rows of the matrix.
@@ -18,7 +18,7 @@ mod product;
 mod tests;
 mod vectorise;
 
-pub use gradient::{Panels, add_column_sums, add_transposed_product};
+pub use gradient::{Panels, Sum, column_sums, transposed_product};
 pub use packed::Packed;
 pub use product::{Start, multiply, multiply_rectified};
 pub use vectorise::{Vectorise, vectorise};
@@ -26,11 +26,12 @@ pub use vectorise::{Vectorise, vectorise};
 use std::ops::Range;
 
 /// A matrix that owns its elements and keeps its memory when it is reshaped.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Matrix {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    /// Elements, and behind them what the matrix had when it was larger.
+    memory: Vec<f32>,
 }
 
 impl Matrix {
@@ -39,13 +40,15 @@ impl Matrix {
     pub fn reshape(&mut self, rows: usize, cols: usize) {
         self.rows = rows;
         self.cols = cols;
-        self.data.resize(rows * cols, 0.0);
+        if self.memory.len() < rows * cols {
+            self.memory.resize(rows * cols, 0.0);
+        }
     }
 
     /// Gives the matrix this shape, all zeros.
     pub fn reshape_zeroed(&mut self, rows: usize, cols: usize) {
         self.reshape(rows, cols);
-        self.data.fill(0.0);
+        self.data_mut().fill(0.0);
     }
 
     /// Number of rows.
@@ -60,34 +63,36 @@ impl Matrix {
 
     /// All elements, row after row.
     pub fn data(&self) -> &[f32] {
-        &self.data
+        &self.memory[..self.rows * self.cols]
     }
 
     /// All elements, row after row.
     pub fn data_mut(&mut self) -> &mut [f32] {
-        &mut self.data
+        &mut self.memory[..self.rows * self.cols]
     }
 
     /// One row.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.data[row * self.cols..(row + 1) * self.cols]
+        debug_assert!(row < self.rows);
+        &self.memory[row * self.cols..(row + 1) * self.cols]
     }
 
     /// One row.
     #[inline(always)]
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        &mut self.data[row * self.cols..(row + 1) * self.cols]
+        debug_assert!(row < self.rows);
+        &mut self.memory[row * self.cols..(row + 1) * self.cols]
     }
 
     /// The whole matrix.
     pub fn view(&self) -> View<'_> {
-        View::new(&self.data, self.rows, self.cols)
+        View::new(self.data(), self.rows, self.cols)
     }
 
     /// The whole matrix.
     pub fn view_mut(&mut self) -> ViewMut<'_> {
-        ViewMut::new(&mut self.data, self.rows, self.cols)
+        ViewMut::new(&mut self.memory[..self.rows * self.cols], self.rows, self.cols)
     }
 }
 

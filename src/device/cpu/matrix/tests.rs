@@ -9,7 +9,7 @@ fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
     let key = StreamKey { seed, purpose: Purpose::Synthetic, candidate: rows as u64, epoch: cols as u64 };
     let mut stream = key.stream();
     let data = (0..rows * cols).map(|_| stream.random::<f32>() - 0.5).collect();
-    Matrix { rows, cols, data }
+    Matrix { rows, cols, memory: data }
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
@@ -80,8 +80,11 @@ fn products_agree_with_the_definition_in_f64() {
 
             let before = matrix(outputs, inputs, 7);
             let mut dw = before.clone();
-            add_transposed_product(dy.view(), x.view(), &mut dw.view_mut(), panels);
+            transposed_product(dy.view(), x.view(), Sum::Continued, &mut dw.view_mut(), panels);
             check(&dw, rows, |r, c, k| at(&dy, k, r) * at(&x, k, c), |r, c| at(&before, r, c));
+            dw.data_mut().fill(f32::NAN);
+            transposed_product(dy.view(), x.view(), Sum::Fresh, &mut dw.view_mut(), panels);
+            check(&dw, rows, |r, c, k| at(&dy, k, r) * at(&x, k, c), |_, _| 0.0);
         }
     }
 }
@@ -109,13 +112,25 @@ fn views_of_columns_and_rows_leave_the_rest_alone() {
 }
 
 #[test]
-fn column_sums_add_to_what_is_there() {
+fn sums_of_no_rows_are_zero_or_what_was_there() {
+    let (dy, x, before) = (matrix(0, 5, 1), matrix(0, 7, 2), matrix(5, 7, 3));
+    let mut dw = before.clone();
+    transposed_product(dy.view(), x.view(), Sum::Continued, &mut dw.view_mut(), &mut Panels::default());
+    assert_eq!(dw.data(), before.data());
+    transposed_product(dy.view(), x.view(), Sum::Fresh, &mut dw.view_mut(), &mut Panels::default());
+    assert!(dw.data().iter().all(|value| *value == 0.0));
+}
+
+#[test]
+fn column_sums_start_anew_or_add_to_what_is_there() {
     let dy = matrix(5, 3, 1);
-    let mut sums = [1.0; 3];
-    add_column_sums(dy.view(), &mut sums);
-    for (col, sum) in sums.iter().enumerate() {
-        let expected = 1.0 + (0..5).map(|row| dy.row(row)[col]).sum::<f32>();
-        assert!((sum - expected).abs() <= 1e-6);
+    for (sum, before) in [(Sum::Continued, 1.0), (Sum::Fresh, 0.0)] {
+        let mut sums = [1.0; 3];
+        column_sums(dy.view(), sum, &mut sums);
+        for (col, sum) in sums.iter().enumerate() {
+            let expected = before + (0..5).map(|row| dy.row(row)[col]).sum::<f32>();
+            assert!((sum - expected).abs() <= 1e-6);
+        }
     }
 }
 
