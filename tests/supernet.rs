@@ -12,14 +12,14 @@ use graphpnas_fast::random::{Purpose, StreamKey};
 use graphpnas_fast::space::space_of;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-const CONFIG: &str = "[space]\nkind = \"enas\"\nlayers = 6\nchannels = 16\n[search]\nexplorer = [\"uniform\"]\n\
-    [oracle]\nkind = \"supernet\"\nepochs = 60\nbatch = 50\nlearning_rate = 0.05\nweight_decay = 2.5e-4\n\
+const CONFIG: &str = "[space]\nkind = \"enas\"\nlayers = 6\nchannels = 8\n[search]\nexplorer = [\"uniform\"]\n\
+    [oracle]\nkind = \"supernet\"\nepochs = 40\nbatch = 50\nlearning_rate = 0.05\nweight_decay = 2.5e-4\n\
     augmentation = true\nstatistics_images = 2000\n\
-    [retrain]\nepochs = 12\nbatch = 50\nlearning_rate = 0.05\nweight_decay = 2.5e-4\naugmentation = true\n";
+    [retrain]\nepochs = 10\nbatch = 50\nlearning_rate = 0.05\nweight_decay = 2.5e-4\naugmentation = true\n";
 
 /// Networks that are ranked.
 const NETWORKS: u64 = 20;
@@ -107,7 +107,8 @@ fn the_supernet_ranks_networks_as_their_own_training_does() {
     let alone = Mutex::new(vec![f64::NAN; plans.len()]);
     let (next, start) = (AtomicUsize::new(0), Instant::now());
     let work = || {
-        while let Some((number, plan)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, plans.get(n)?)))
+        while let Some((number, plan)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, plans.get(n)?)))
         {
             let training = Training {
                 plan,

@@ -56,6 +56,11 @@ fn networks_of_layers_are_trained_exported_and_retrained() {
     assert!(
         String::from_utf8(bytes(&place.path("run"), "report.html")).unwrap().contains("ENAS macro space, 4 layers")
     );
+    for format in ["dot", "svg"] {
+        succeed(&["export", &place.arg("run"), "--format", format, "--out", &place.arg("drawing")]);
+        let drawing = std::fs::read_to_string(place.path("drawing")).unwrap();
+        assert!(drawing.contains("conv") || drawing.contains("pool"), "{drawing}");
+    }
 }
 
 #[test]

@@ -131,9 +131,12 @@ fn a_single_channel_and_single_pixels() {
     }
 }
 
+/// The classifier's input, made of the stem, and whether it passes a ReLU.
+type End = fn(&mut PlanBuilder, ValueId) -> (ValueId, bool);
+
 #[test]
 fn the_classifier_reads_any_value() {
-    let ends: [fn(&mut PlanBuilder, ValueId) -> (ValueId, bool); 5] = [
+    let ends: [End; 5] = [
         |builder, stem| (builder.sum("s", vec![stem], After::Norm), false),
         |builder, stem| (builder.sum("s", vec![stem], After::Norm), true),
         |builder, stem| (builder.pool(vec![stem], 5, (Pooling::Average, Window::new(3, 2))), false),

@@ -5,7 +5,7 @@ use super::layout::{GROUP_IMAGES, Layout};
 use super::ops::{ScratchSizes, bordered_image};
 use super::parameters::ParameterMap;
 use super::windows::Grid;
-use crate::net::{Op, OpKind, Plan, ValueShape, Window};
+use crate::net::{Op, OpKind, ParameterId, Plan, ValueShape, Window};
 
 /// Where what belongs to one input of an operation lies; offsets are in floats.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +32,6 @@ pub(crate) struct OpPlaces {
     pub inputs: Vec<InputPlaces>,
     /// Layout of the output.
     pub output: Layout,
-    /// In `coefficients`: `(inputs, channels)` scales of the forward's gather.
-    pub scales: usize,
-    /// In `coefficients`: `(channels)` shift of the forward's gather.
-    pub shift: usize,
     /// In `coefficients`: `(consumers + 1, channels)` scales of the output's gradient; the last is the output's own.
     pub gradient_scales: usize,
     /// In `coefficients`: `(channels)` shift of the output's gradient.
@@ -102,53 +98,13 @@ impl Program {
                 consumers[producer[input.0]].push((number, position));
             }
         }
-        let (mut coefficients, mut partials, mut activations) = (Arena::default(), Arena::default(), Arena::default());
-        let mut ops: Vec<OpPlaces> = Vec::with_capacity(plan.ops.len());
-        for (op, consumers) in plan.ops.iter().zip(consumers) {
-            let output = layouts[op.output.0];
-            let input = input_layout(plan, op, &layouts, lanes);
-            let (inputs, channels) = (op.inputs.len(), input.padded_channels());
-            let out = output.padded_channels();
-            if op.kind.activates_inputs() {
-                ops.push(activating(
-                    op,
-                    (input, &layouts),
-                    consumers,
-                    (&mut coefficients, &mut partials, &mut activations, batch),
-                ));
-                continue;
-            }
-            let value = match op.kind {
-                OpKind::Classifier { .. } => 0,
-                _ => activations.take(output.image_floats() * batch),
-            };
-            let (scales, shift) = (coefficients.take(inputs * channels), coefficients.take(channels));
-            let places = |position: usize| InputPlaces {
-                read: input,
-                scale: scales + position * channels,
-                shift,
-                sums: 0,
-                products: (1 + position) * channels,
-                gradient: value,
-            };
-            ops.push(OpPlaces {
-                input,
-                inputs: (0..inputs).map(places).collect(),
-                output,
-                scales,
-                shift,
-                gradient_scales: coefficients.take((consumers.len() + 1) * out),
-                gradient_shift: coefficients.take(out),
-                norm: coefficients.take(4 * out),
-                output_moments: partials.take(3 * out),
-                gradient_sums: partials.take((1 + inputs) * channels),
-                sum_floats: (1 + inputs) * channels,
-                gradient_totals: coefficients.take((1 + inputs) * channels),
-                value,
-                gradient: value,
-                consumers,
-            });
-        }
+        let mut arenas = Arenas::default();
+        let places = |(op, consumers): (&Op, Vec<(usize, usize)>)| {
+            let places = Layouts { input: input_layout(plan, op, &layouts, lanes), values: &layouts };
+            arenas.places(op, places, consumers, batch)
+        };
+        let mut ops: Vec<OpPlaces> = plan.ops.iter().zip(consumers).map(places).collect();
+        let Arenas { mut coefficients, partials, activations } = arenas;
         let activations = place_gradients(plan, &producer, &mut ops, activations.0, batch);
         let scratch = ops
             .iter()
@@ -189,7 +145,7 @@ pub(crate) fn grid_of(plan: &Plan, op: &Op) -> Option<Grid> {
 fn input_layout(plan: &Plan, op: &Op, layouts: &[Layout], lanes: usize) -> Layout {
     let output = layouts[op.output.0];
     let Some(&first) = op.inputs.first() else { return output };
-    let dimension = |id: crate::net::ParameterId, axis: usize| plan.parameters[id.0].dimensions[axis];
+    let dimension = |id: ParameterId, axis: usize| plan.parameters[id.0].dimensions[axis];
     let channels = match op.kind {
         OpKind::Convolution { weight, .. } => dimension(weight, 1),
         OpKind::Separable { depthwise, .. } => dimension(depthwise, 0),
@@ -200,46 +156,82 @@ fn input_layout(plan: &Plan, op: &Op, layouts: &[Layout], lanes: usize) -> Layou
     Layout::new(ValueShape { channels, norm: None, ..plan.values[first.0] }, lanes)
 }
 
-/// Places of an operation that activates every input by itself.
-fn activating(
-    op: &Op,
-    (input, layouts): (Layout, &[Layout]),
-    consumers: Vec<(usize, usize)>,
-    (coefficients, partials, activations, batch): (&mut Arena, &mut Arena, &mut Arena, usize),
-) -> OpPlaces {
-    let output = layouts[op.output.0];
-    let out = output.padded_channels();
-    let value = activations.take(output.image_floats() * batch);
-    let mut sums = Arena::default();
-    let places = op.inputs.iter().map(|id| {
-        let read = if op.kind == OpKind::Concatenation { layouts[id.0] } else { input };
-        let channels = read.padded_channels();
-        InputPlaces {
-            read,
-            scale: coefficients.take(channels),
-            shift: coefficients.take(channels),
-            sums: sums.take(channels),
-            products: sums.take(channels),
+/// The arenas that operations take their places from.
+#[derive(Default)]
+struct Arenas {
+    coefficients: Arena,
+    partials: Arena,
+    activations: Arena,
+}
+
+/// The layouts that an operation's places depend on.
+struct Layouts<'a> {
+    /// Of what the operation's inputs are summed to.
+    input: Layout,
+    /// Of all values.
+    values: &'a [Layout],
+}
+
+impl Arenas {
+    fn places(&mut self, op: &Op, layouts: Layouts, consumers: Vec<(usize, usize)>, batch: usize) -> OpPlaces {
+        let output = layouts.values[op.output.0];
+        let out = output.padded_channels();
+        let value = match op.kind {
+            OpKind::Classifier { .. } => 0,
+            _ => self.activations.take(output.image_floats() * batch),
+        };
+        let (inputs, sum_floats) = match op.kind.activates_inputs() {
+            true => self.separate_inputs(op, &layouts, value),
+            false => self.summed_inputs(op, &layouts, value),
+        };
+        OpPlaces {
+            input: layouts.input,
+            inputs,
+            output,
+            gradient_scales: self.coefficients.take((consumers.len() + 1) * out),
+            gradient_shift: self.coefficients.take(out),
+            norm: self.coefficients.take(4 * out),
+            output_moments: self.partials.take(3 * out),
+            gradient_sums: self.partials.take(sum_floats),
+            sum_floats,
+            gradient_totals: self.coefficients.take(sum_floats),
+            value,
             gradient: value,
+            consumers,
         }
-    });
-    let inputs: Vec<InputPlaces> = places.collect();
-    OpPlaces {
-        input,
-        inputs,
-        output,
-        scales: 0,
-        shift: 0,
-        gradient_scales: coefficients.take((consumers.len() + 1) * out),
-        gradient_shift: coefficients.take(out),
-        norm: coefficients.take(4 * out),
-        output_moments: partials.take(3 * out),
-        gradient_sums: partials.take(sums.0),
-        sum_floats: sums.0,
-        gradient_totals: coefficients.take(sums.0),
-        value,
-        gradient: value,
-        consumers,
+    }
+
+    /// Inputs of one weighted sum: they share the shift and the sums of the gradient. With the floats of all sums.
+    fn summed_inputs(&mut self, op: &Op, layouts: &Layouts, value: usize) -> (Vec<InputPlaces>, usize) {
+        let channels = layouts.input.padded_channels();
+        let (scales, shift) = (self.coefficients.take(op.inputs.len() * channels), self.coefficients.take(channels));
+        let places = |position: usize| InputPlaces {
+            read: layouts.input,
+            scale: scales + position * channels,
+            shift,
+            sums: 0,
+            products: (1 + position) * channels,
+            gradient: value,
+        };
+        ((0..op.inputs.len()).map(places).collect(), (1 + op.inputs.len()) * channels)
+    }
+
+    /// Inputs that are activated each by itself. With the floats of all sums.
+    fn separate_inputs(&mut self, op: &Op, layouts: &Layouts, value: usize) -> (Vec<InputPlaces>, usize) {
+        let mut sums = Arena::default();
+        let places = op.inputs.iter().map(|id| {
+            let read = if op.kind == OpKind::Concatenation { layouts.values[id.0] } else { layouts.input };
+            let channels = read.padded_channels();
+            InputPlaces {
+                read,
+                scale: self.coefficients.take(channels),
+                shift: self.coefficients.take(channels),
+                sums: sums.take(channels),
+                products: sums.take(channels),
+                gradient: value,
+            }
+        });
+        (places.collect(), sums.0)
     }
 }
 

@@ -61,7 +61,9 @@ impl Fold<'_> {
         if program.plan.ops[number].kind.activates_inputs() {
             return self.activations(number);
         }
-        self.memory.coefficients[places.shift..][..padded].fill(0.0);
+        for input in &places.inputs {
+            self.memory.coefficients[input.shift..][..padded].fill(0.0);
+        }
         for (position, input) in program.plan.ops[number].inputs.iter().enumerate() {
             let weight = self.edge_weight(number, position);
             let producer = program.producer[input.0];
@@ -73,8 +75,8 @@ impl Fold<'_> {
                     true => (coefficients[norm + channel], coefficients[norm + padded + channel]),
                     false => (1.0, 0.0),
                 };
-                coefficients[places.scales + position * padded + channel] = weight * scale;
-                coefficients[places.shift + channel] += weight * shift;
+                coefficients[places.inputs[position].scale + channel] = weight * scale;
+                coefficients[places.inputs[position].shift + channel] += weight * shift;
             }
         }
     }

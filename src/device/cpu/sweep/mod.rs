@@ -1,19 +1,17 @@
 //! One operation on one group of images: the bridge from the program's offsets to the kernels' pointers.
 
+mod activating;
+
 use super::depthwise::Depthwise;
 use super::layout::GROUP_IMAGES;
 use super::ops::{
-    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, ConcatenationBackward,
-    ConcatenationForward, Consumed, ConvolutionBackward, ConvolutionForward, DepthwisePart, HeadGradient, Images,
-    Inputs, MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, OwnValue, PointwiseBackward,
-    PointwiseForward, PoolingBackward, PoolingForward, PoolingPart, RawOutput, Scratch, SeparableBackward,
-    SeparableForward, Source, Sources, Statistics, StemBackward, StemForward, SumBackward, SumForward, Target,
-    ValueGradient, Windows,
+    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, Consumed, HeadGradient, Images, Inputs,
+    MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, PointwiseBackward, PointwiseForward,
+    RawOutput, Scratch, Source, Statistics, StemBackward, StemForward, Target, Windows,
 };
-use super::program::{OpPlaces, Program, grid_of};
+use super::program::{OpPlaces, Program};
 use super::simd::InstructionSet;
-use super::windows::Grid;
-use crate::net::{OpKind, ParameterId, Pooling, Window};
+use crate::net::{OpKind, ParameterId};
 
 /// The memory of one worker.
 pub(crate) struct Worker {
@@ -134,11 +132,12 @@ impl<'a> Sweep<'a> {
             let producer = &self.program.ops[self.program.producer[input.0]];
             Operand {
                 values: self.activation(producer.value),
-                scale: self.coefficient(places.scales + position * channels),
+                scale: self.coefficient(places.inputs[position].scale),
                 mean: self.coefficient(producer.norm + 2 * channels),
             }
         }));
-        Inputs { layout: places.input, operands, shift: self.coefficient(places.shift), relu }
+        let shift = places.inputs.first().map_or(places.gradient_shift, |input| input.shift);
+        Inputs { layout: places.input, operands, shift: self.coefficient(shift), relu }
     }
 
     fn output_gradient<'o>(&self, number: usize, operands: &'o mut Vec<Operand>) -> OutputGradient<'o> {
@@ -158,85 +157,6 @@ impl<'a> Sweep<'a> {
         }
         let shift = self.coefficient(places.gradient_shift);
         OutputGradient { inputs: Inputs { layout: places.output, operands, shift, relu: false } }
-    }
-
-    /// The inputs of an operation that activates each by itself.
-    fn sources<'o>(&self, number: usize, group: usize, sources: &'o mut Vec<Source>) -> Sources<'o> {
-        let (places, op) = (&self.program.ops[number], &self.program.plan.ops[number]);
-        sources.clear();
-        sources.extend(places.inputs.iter().zip(&op.inputs).map(|(input, id)| {
-            let producer = &self.program.ops[self.program.producer[id.0]];
-            Source {
-                values: self.activation(producer.value),
-                layout: producer.output,
-                scale: self.coefficient(input.scale),
-                shift: self.coefficient(input.shift),
-                mean: self.coefficient(producer.norm + 2 * producer.output.padded_channels()),
-                relu: self.program.plan.values[id.0].relu,
-                sums: self.partial(places.gradient_sums + input.sums, group),
-                products: self.partial(places.gradient_sums + input.products, group),
-                gradient: self.activation(input.gradient),
-                read: input.read,
-            }
-        }));
-        Sources { layout: places.input, sources }
-    }
-
-    /// The gradient of an output that operations of any kind read.
-    fn value_gradient<'o>(
-        &self,
-        number: usize,
-        (consumed, operands): (&'o mut Vec<Consumed>, &'o mut Vec<Operand>),
-    ) -> ValueGradient<'o> {
-        let (places, plan) = (&self.program.ops[number], &self.program.plan);
-        let kinds = |&(consumer, _): &(usize, usize)| plan.ops[consumer].kind;
-        if let Some(OpKind::Classifier { .. }) = places.consumers.first().map(kinds) {
-            return ValueGradient::Head(places.output, self.head_gradient(number));
-        }
-        let shape = plan.values[plan.ops[number].output.0];
-        if !shape.relu && !places.consumers.iter().map(kinds).any(OpKind::activates_inputs) {
-            return ValueGradient::Sum(self.output_gradient(number, operands));
-        }
-        let channels = places.output.padded_channels();
-        let gradient_scale = |position: usize| self.coefficient(places.gradient_scales + position * channels);
-        consumed.clear();
-        consumed.extend(places.consumers.iter().enumerate().map(|(position, &(consumer, input))| {
-            let input = &self.program.ops[consumer].inputs[input];
-            let gradient = self.activation(input.gradient).cast_const();
-            Consumed { gradient, layout: input.read, scale: gradient_scale(position) }
-        }));
-        let own = OwnValue {
-            values: self.activation(places.value),
-            scale: self.coefficient(places.norm),
-            shift: self.coefficient(places.norm + channels),
-            relu: shape.relu,
-            of_value: gradient_scale(places.consumers.len()),
-            constant: self.coefficient(places.gradient_shift),
-        };
-        ValueGradient::Consumers {
-            layout: places.output,
-            consumers: consumed,
-            own: (shape.norm.is_some() || shape.relu).then_some(own),
-            zeros: self.coefficient(self.program.zeros),
-        }
-    }
-
-    /// The windows of an operation that has some.
-    fn grid(&self, number: usize) -> Grid {
-        let places = &self.program.ops[number];
-        grid_of(&self.program.plan, &self.program.plan.ops[number]).unwrap_or(Grid {
-            window: Window::new(1, 1),
-            input: (places.input.height, places.input.width),
-            output: (places.output.height, places.output.width),
-        })
-    }
-
-    fn pool(&self, number: usize, pooling: Pooling) -> PoolingPart {
-        PoolingPart { grid: self.grid(number), pooling }
-    }
-
-    fn depthwise(&self, number: usize, weight: ParameterId) -> DepthwisePart {
-        DepthwisePart { grid: self.grid(number), weight: self.parameter(weight) }
     }
 
     fn statistics(&self, places: &OpPlaces, group: usize) -> Statistics {
@@ -295,7 +215,7 @@ impl<'a> Sweep<'a> {
         let images = self.images(group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
-            let Worker { scratch, operands, sources, .. } = &mut *self.workers.add(worker);
+            let Worker { scratch, operands, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => {
                     let (windows, output) = (self.windows(stride), self.raw_output(places, weight, group));
@@ -319,38 +239,6 @@ impl<'a> Sweep<'a> {
                     let output = self.raw_output(places, weight, group);
                     self.set.run(PointwiseForward { images, inputs, output, scratch });
                 }
-                OpKind::Convolution { weight, .. } => self.set.run(ConvolutionForward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    grid: self.grid(number),
-                    output: self.raw_output(places, weight, group),
-                    scratch,
-                }),
-                OpKind::Separable { depthwise, pointwise, .. } => self.set.run(SeparableForward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    depthwise: self.depthwise(number, depthwise),
-                    output: self.raw_output(places, pointwise, group),
-                    scratch,
-                }),
-                OpKind::Pool { pooling, .. } => self.set.run(PoolingForward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    pool: self.pool(number, pooling),
-                    output: self.plain_output(places, group),
-                    scratch,
-                }),
-                OpKind::Sum => {
-                    let inputs = self.sources(number, group, sources);
-                    self.set.run(SumForward { images, inputs, output: self.plain_output(places, group) });
-                }
-                OpKind::Concatenation => self.set.run(ConcatenationForward {
-                    images,
-                    sources: self.sources(number, group, sources).sources,
-                    output: places.output,
-                    to: self.activation(places.value),
-                    scratch,
-                }),
                 OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierForward {
                     images,
                     input: self.classifier_input(number),
@@ -361,6 +249,7 @@ impl<'a> Sweep<'a> {
                     losses: self.losses,
                     correct: self.correct,
                 }),
+                _ => self.activating_forward(number, group, worker),
             }
         }
     }
@@ -377,7 +266,7 @@ impl<'a> Sweep<'a> {
         let statistics = self.statistics(places, group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
-            let Worker { scratch, operands, gradient_operands, sources, consumed } = &mut *self.workers.add(worker);
+            let Worker { scratch, operands, gradient_operands, consumed, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => self.set.run(StemBackward {
                     images,
@@ -420,48 +309,6 @@ impl<'a> Sweep<'a> {
                     statistics,
                     scratch,
                 }),
-                OpKind::Convolution { weight, .. } => self.set.run(ConvolutionBackward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    grid: self.grid(number),
-                    output,
-                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
-                    weight_transposed: self.transposed(weight),
-                    weight_gradient: self.gradient(weight, group),
-                    scratch,
-                }),
-                OpKind::Separable { depthwise, pointwise, .. } => self.set.run(SeparableBackward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    depthwise: self.depthwise(number, depthwise),
-                    output,
-                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
-                    pointwise_transposed: self.transposed(pointwise),
-                    depthwise_gradient: self.gradient(depthwise, group),
-                    pointwise_gradient: self.gradient(pointwise, group),
-                    scratch,
-                }),
-                OpKind::Pool { pooling, .. } => self.set.run(PoolingBackward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    pool: self.pool(number, pooling),
-                    output,
-                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
-                    scratch,
-                }),
-                OpKind::Sum => self.set.run(SumBackward {
-                    images,
-                    inputs: self.sources(number, group, sources),
-                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
-                    scratch,
-                }),
-                OpKind::Concatenation => self.set.run(ConcatenationBackward {
-                    images,
-                    sources: self.sources(number, group, sources).sources,
-                    output,
-                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
-                    scratch,
-                }),
                 OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierBackward {
                     images,
                     input: self.classifier_input(number),
@@ -473,6 +320,7 @@ impl<'a> Sweep<'a> {
                     sums: statistics.sums,
                     products: statistics.products,
                 }),
+                _ => self.activating_backward(number, group, worker),
             }
         }
     }
