@@ -195,6 +195,8 @@ impl SpaceKind {
 pub enum CellEncoding {
     /// A node for every edge of the cell, with its operator; the wiring is fixed.
     LineGraph,
+    /// The cell's own nodes, with operators on its edges; where the operator is `none` there is no edge.
+    EdgeOperators,
 }
 
 /// `[generator]`
@@ -218,6 +220,8 @@ pub struct GeneratorConfig {
     pub learning_rate: f64,
     /// Whether a refit begins with the parameters of the last one instead of fresh ones.
     pub warm: bool,
+    /// Whether earlier operators enter the network.
+    pub condition_on_operators: bool,
     /// Width of the LSTM of `rnn`.
     pub rnn_hidden: usize,
 }
@@ -253,6 +257,8 @@ pub struct SearchConfig {
     pub baseline: f64,
     /// When the explorer proposes instead of the generator.
     pub exploration: Exploration,
+    /// After every so many iterations in a row without a new best the explorer has one; 0: never.
+    pub patience: u64,
     /// What the explorer draws in turn, for instance `["ws", "er", "ba"]`; which ones there are depends on the space.
     pub explorer: Vec<ClassicalKind>,
     /// Rewiring probability of Watts-Strogatz graphs.

@@ -1,6 +1,6 @@
 //! Values that are right each for itself, but not together.
 
-use super::{ClassicalKind, Config, ConfigError, DataSource, OracleKind, SpaceKind, TrainingConfig};
+use super::{CellEncoding, ClassicalKind, Config, ConfigError, DataSource, OracleKind, SpaceKind, TrainingConfig};
 
 /// Images of the data sets before any are held out; the synthetic ones are as many as are asked for.
 const EMBEDDED_IMAGES: usize = 10_000;
@@ -9,8 +9,9 @@ const FASHION_MNIST_TRAINING_IMAGES: usize = 60_000;
 /// Node states hold a node's row and its number one-hot, so this much width must be left beside the latter.
 const STATE_MARGIN: usize = 3;
 
-/// Edges of a NAS-Bench-201 cell, the nodes of its line graph.
+/// Edges of a NAS-Bench-201 cell, the nodes of its line graph, and its own nodes.
 const NASBENCH201_EDGES: usize = 6;
+const NASBENCH201_NODES: usize = 4;
 
 /// Refuses values that contradict one another.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -33,7 +34,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             }
             check_state_width(config, config.space.vertices, "space.vertices")
         }
-        SpaceKind::Nasbench201 => check_state_width(config, NASBENCH201_EDGES, "the edges of a cell"),
+        SpaceKind::Nasbench201 => match config.space.encoding {
+            CellEncoding::LineGraph => check_state_width(config, NASBENCH201_EDGES, "the edges of a cell"),
+            CellEncoding::EdgeOperators => check_state_width(config, NASBENCH201_NODES, "the nodes of a cell"),
+        },
         // The table decides, when it is read.
         SpaceKind::Table => Ok(()),
     }

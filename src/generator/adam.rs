@@ -3,8 +3,8 @@
 use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Vectorise, vectorise};
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
+pub(super) const BETA1: f64 = 0.9;
+pub(super) const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 /// Parameters of a task for a thread.

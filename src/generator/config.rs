@@ -2,6 +2,7 @@
 
 use super::GeneratorError;
 use crate::graph::MAX_NODES;
+use crate::space::ComponentShape;
 use serde::{Deserialize, Serialize};
 
 /// How the numbers of nodes and edges enter the network.
@@ -20,7 +21,8 @@ pub enum InputLayout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossScale {
-    /// Edges: negative log-probability over `nodes (nodes + 1) / 2`; operators: half the mean over the nodes.
+    /// Edges: negative log-probability over `nodes (nodes + 1) / 2`; operators: half the mean over the nodes; edge
+    /// operators: an eighth of the mean over the edges of a row, summed over the rows.
     Mean,
     /// The negative log-probability of the graph, operators included.
     Sum,
@@ -34,6 +36,12 @@ pub struct GranConfig {
     pub nodes: usize,
     /// Operators a node chooses from; 0: nodes have none.
     pub operators: usize,
+    /// Operators that a present edge chooses from; 0: edges have none.
+    #[serde(default)]
+    pub edge_operators: usize,
+    /// Whether the states of existing nodes start from their operators and those of the edges into them, too.
+    #[serde(default)]
+    pub condition_on_operators: bool,
     /// Width of the node states.
     pub hidden: usize,
     /// Rounds of message passing, each with its own weights.
@@ -56,8 +64,14 @@ pub struct GranConfig {
 pub const RELEASED_ATTENTION: usize = 128;
 
 /// Limits of a configuration, wide enough for any sensible use; they bound what a checkpoint can make us allocate.
-const LIMITS: [(&str, usize, usize); 5] =
-    [("nodes", 1, MAX_NODES), ("hidden", 1, 4096), ("layers", 0, 64), ("mixtures", 1, 1024), ("operators", 0, 255)];
+const LIMITS: [(&str, usize, usize); 6] = [
+    ("nodes", 1, MAX_NODES),
+    ("hidden", 1, 4096),
+    ("layers", 0, 64),
+    ("mixtures", 1, 1024),
+    ("operators", 0, 255),
+    ("edge_operators", 0, 255),
+];
 
 impl GranConfig {
     /// The authors' released generator. NAS-Bench-101's size is `nodes` 7, `operators` 5, `hidden` 24, `layers` 7 and
@@ -66,6 +80,8 @@ impl GranConfig {
         GranConfig {
             nodes,
             operators,
+            edge_operators: 0,
+            condition_on_operators: false,
             hidden,
             layers: 7,
             mixtures: 10,
@@ -82,6 +98,8 @@ impl GranConfig {
         GranConfig {
             nodes: 32,
             operators: 0,
+            edge_operators: 0,
+            condition_on_operators: false,
             hidden: 128,
             layers: 7,
             mixtures: 20,
@@ -95,7 +113,7 @@ impl GranConfig {
 
     /// Checks every number against its range.
     pub(super) fn validate(&self) -> Result<(), GeneratorError> {
-        let values = [self.nodes, self.hidden, self.layers, self.mixtures, self.operators];
+        let values = [self.nodes, self.hidden, self.layers, self.mixtures, self.operators, self.edge_operators];
         for ((name, least, most), value) in LIMITS.into_iter().zip(values) {
             if !(least..=most).contains(&value) {
                 return Err(GeneratorError::Setting { name, value, least, most });
@@ -110,6 +128,23 @@ impl GranConfig {
             return Err(GeneratorError::HiddenTooSmall { hidden: self.hidden, nodes: self.nodes });
         }
         Ok(())
+    }
+
+    /// The graphs it draws.
+    pub(super) fn shape(&self) -> ComponentShape {
+        let GranConfig { nodes, operators, edge_operators, .. } = *self;
+        ComponentShape { nodes, operators, edge_operators }
+    }
+
+    /// Whether labels matter beside the rows and the operator that is decided.
+    pub(super) fn reads_labels(&self) -> bool {
+        self.condition_on_operators || self.edge_operators > 0
+    }
+
+    /// Columns of what a node's state starts from: its row and, if asked for, its operator and those of its row, one-hot.
+    pub(super) fn input_columns(&self) -> usize {
+        let labels = self.operators + self.nodes * self.edge_operators;
+        self.nodes + if self.condition_on_operators { labels } else { 0 }
     }
 
     /// Width of the linear map that starts a node's state.

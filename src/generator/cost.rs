@@ -52,6 +52,7 @@ impl Gran {
         head(batch.pairs(), &self.layout.theta)
             + head(batch.pairs() + 1, &self.layout.alpha)
             + self.layout.operator.map_or(0, |layers| head(batch.prefixes.len(), &layers))
+            + self.layout.edge_operator.map_or(0, |layers| head(batch.pairs(), &layers))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in a generator.
 
+use crate::device::cuda::CudaError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -54,6 +55,16 @@ pub enum GeneratorError {
         /// Number of nodes.
         nodes: usize,
     },
+    /// Operators of nodes or edges that the generator does not know.
+    #[error(
+        "graph {component} must have one operator below {edge_operators} on each of its possible edges, row by row"
+    )]
+    EdgeOperators {
+        /// Which graph of the architecture, from 0.
+        component: usize,
+        /// Number of operators of an edge.
+        edge_operators: usize,
+    },
     /// Not one weight a graph.
     #[error("{weights} weights for {graphs} architectures")]
     WeightCount {
@@ -92,4 +103,7 @@ pub enum GeneratorError {
     /// Bytes that are not a checkpoint of this program.
     #[error("not a generator checkpoint: {0}")]
     Checkpoint(String),
+    /// What a CUDA device reports.
+    #[error(transparent)]
+    Device(#[from] CudaError),
 }

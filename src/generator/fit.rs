@@ -3,11 +3,11 @@
 use super::adam::{Adam, PIECE};
 use super::gran::{Gran, Score, Target, Workspace};
 use super::loss::{factors, weighted};
+use super::passes::Example;
 use super::prefixes::PrefixBatch;
 use super::weights::Weights;
 use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Sum, Vectorise, vectorise};
-use crate::graph::LabelledGraph;
 use std::ops::Range;
 
 /// Nodes of the batched graph that go through the network at once, where there are so many: enough for the products to be
@@ -16,13 +16,6 @@ const TASK_NODES: usize = 128;
 
 /// Most groups of a minibatch. Each has a gradient of its own, so more threads than this have nothing to do.
 const MOST_GROUPS: usize = 8;
-
-/// A graph and its weight in the loss.
-#[derive(Clone, Copy)]
-pub(super) struct Example<'a> {
-    pub graph: &'a LabelledGraph,
-    pub rho: f64,
-}
 
 /// The architectures of a step.
 #[derive(Clone, Copy)]
@@ -85,7 +78,6 @@ impl Crew {
 
     /// Loss and gradient of every trainer, each on its own graph of every architecture of the minibatch. Returns the loss,
     /// summed over the trainers. The result does not depend on the number of threads.
-    #[cfg(test)]
     pub fn evaluate(&mut self, trainers: &mut [Trainer], minibatch: Minibatch) -> f64 {
         let loss = self.run_groups(trainers, minibatch);
         for groups in self.groups[..self.active].chunk_by_mut(|a, b| a.component == b.component) {
@@ -179,7 +171,6 @@ impl Trainer {
     }
 
     /// Gradient of the last minibatch's loss.
-    #[cfg(test)]
     pub fn gradient(&self) -> &[f32] {
         &self.gradient[..self.gran.parameters.len()]
     }
@@ -215,13 +206,17 @@ impl Memory {
     fn prepare<'a>(&mut self, gran: &Gran, examples: impl ExactSizeIterator<Item = Example<'a>>) {
         let config = &gran.config;
         self.batch.clear(examples.len(), config.id_columns() > 0);
+        self.workspace.clear_labels(examples.len());
         self.prefixes.clear();
         for (index, Example { graph, .. }) in examples.enumerate() {
+            if config.reads_labels() {
+                self.workspace.labels_mut(index).extend_from_slice(&graph.operators);
+            }
             self.rows.clear();
             self.rows.extend((0..config.nodes).map(|node| graph.dag.predecessor_bits(node)));
             self.batch.push(index, &self.rows, config.first_step()..config.nodes);
             let targets = (config.first_step()..config.nodes).map(|step| {
-                let operator = graph.operators.get(step).copied().unwrap_or(0);
+                let operator = graph.operators.get(config.shape().labels_of(step).start).copied().unwrap_or(0);
                 (Target { row: self.rows[step], operator }, Score::default())
             });
             self.prefixes.extend(targets);
@@ -232,12 +227,11 @@ impl Memory {
     fn run(&mut self, trainer: &Trainer, rhos: impl ExactSizeIterator<Item = f64>, gradient: (&mut [f32], Sum)) -> f64 {
         let Trainer { gran, weights, .. } = trainer;
         gran.forward(weights, &self.batch, &mut self.workspace);
-        let factors = factors(&gran.config);
         self.losses.clear();
         self.losses.resize(rhos.len(), 0.0);
         for (index, (prefix, (target, score))) in self.batch.prefixes.iter().zip(&mut self.prefixes).enumerate() {
             *score = gran.score(&mut self.workspace, index, *prefix, *target);
-            self.losses[prefix.graph] -= factors.row * score.row + factors.operator * score.operator;
+            self.losses[prefix.graph] -= factors(&gran.config, target.row).dot(*score);
         }
         let mut loss = 0.0;
         self.slopes.clear();
@@ -246,9 +240,8 @@ impl Memory {
             loss += weighted.loss;
             self.slopes.push(weighted.slope);
         }
-        for (prefix, (_, score)) in self.batch.prefixes.iter().zip(&mut self.prefixes) {
-            let slope = self.slopes[prefix.graph];
-            *score = Score { row: -slope * factors.row, operator: -slope * factors.operator };
+        for (prefix, (target, score)) in self.batch.prefixes.iter().zip(&mut self.prefixes) {
+            *score = factors(&gran.config, target.row).times(-self.slopes[prefix.graph]);
         }
         gran.backward(weights, (&self.batch, &self.prefixes), &mut self.workspace, gradient);
         loss

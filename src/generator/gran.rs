@@ -2,6 +2,7 @@
 
 use super::GeneratorError;
 use super::config::{GranConfig, InputLayout};
+use super::edge_operator_head::{EdgeOperators, RowEdges};
 use super::head::{BoundHead, HeadState};
 use super::mixture::{Mixture, Operators, RowLogits};
 use super::parameters::Layout;
@@ -13,7 +14,7 @@ use crate::device::cpu::matrix::{Matrix, Start, Sum, multiply};
 use crate::random::Stream;
 use std::ops::Range;
 
-/// A generator of graphs with operators on their nodes (method, section 2).
+/// A generator of graphs with operators on their nodes or edges (method, section 2).
 #[derive(Clone, Debug)]
 pub struct Gran {
     pub(super) config: GranConfig,
@@ -35,6 +36,25 @@ pub(super) struct Target {
 pub(super) struct Score {
     pub row: f64,
     pub operator: f64,
+    /// Of all edges of the row.
+    pub edge_operators: f64,
+}
+
+impl Score {
+    /// `sum over the decisions of self * other`
+    pub fn dot(self, other: Score) -> f64 {
+        self.row * other.row + self.operator * other.operator + self.edge_operators * other.edge_operators
+    }
+
+    pub fn times(self, factor: f64) -> Score {
+        let Score { row, operator, edge_operators } = self;
+        Score { row: factor * row, operator: factor * operator, edge_operators: factor * edge_operators }
+    }
+
+    /// The log-probability of all decisions.
+    pub fn total(self) -> f64 {
+        self.row + self.operator + self.edge_operators
+    }
 }
 
 /// Memory of a forward and a backward pass, kept from batch to batch.
@@ -52,6 +72,10 @@ pub(super) struct Workspace {
     theta: HeadState,
     alpha: HeadState,
     operator: HeadState,
+    edge_operators: EdgeOperators,
+    /// Of every graph of the batch, what is known of its [`LabelledGraph::operators`](crate::graph::LabelledGraph); unused
+    /// where the rows are all that matters ([`GranConfig::reads_labels`]).
+    labels: Vec<Vec<u8>>,
     /// Of every prefix.
     mixtures: Vec<Mixture>,
     operators: Operators,
@@ -59,6 +83,19 @@ pub(super) struct Workspace {
     ddifferences: Matrix,
     dnew_states: Matrix,
     scratch: Scratch,
+}
+
+impl Workspace {
+    /// Forgets the labels, for so many graphs.
+    pub fn clear_labels(&mut self, graphs: usize) {
+        self.labels.resize_with(graphs.max(self.labels.len()), Vec::new);
+        self.labels.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The labels of a graph.
+    pub fn labels_mut(&mut self, graph: usize) -> &mut Vec<u8> {
+        &mut self.labels[graph]
+    }
 }
 
 impl Gran {
@@ -93,8 +130,10 @@ impl Gran {
         &batch.levels[self.layout.rounds.len().min(batch.levels.len() - 1)].of
     }
 
+    /// All heads but that of the edges' operators.
     fn heads<'a>(&'a self, weights: &'a Weights) -> impl Iterator<Item = BoundHead<'a>> {
-        self.layout.heads().zip(&weights.heads).map(|(layers, weights)| BoundHead { layers, weights })
+        let count = 2 + usize::from(self.layout.operator.is_some());
+        self.layout.heads().zip(&weights.heads).take(count).map(|(layers, weights)| BoundHead { layers, weights })
     }
 
     /// Runs the network over the batch; [`Gran::score`] and [`Gran::draw`] then read the heads' outputs. What an earlier
@@ -114,9 +153,9 @@ impl Gran {
         self.heads_forward(weights, batch, workspace);
     }
 
-    /// Gives or adds to `gradient` that of `sum over prefixes of coefficients.row * log P(row) + coefficients.operator * log
-    /// P(operator)`. The workspace must hold the forward pass of this batch and the [scores](Gran::score) of all its prefixes,
-    /// and is used up.
+    /// Gives or adds to `gradient` that of the sum over the prefixes of their coefficients times the log-probabilities of
+    /// their decisions. The workspace must hold the forward pass of this batch and the [scores](Gran::score) of all its
+    /// prefixes, and is used up.
     pub(super) fn backward(
         &self,
         weights: &Weights,
@@ -143,25 +182,45 @@ impl Gran {
 
     /// Log-probabilities of a prefix's decisions, from the last forward pass.
     pub(super) fn score(&self, workspace: &mut Workspace, index: usize, prefix: Prefix, target: Target) -> Score {
-        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
+        let Workspace { theta, alpha, operator, mixtures, operators, edge_operators, labels, .. } = workspace;
         let pairs = prefix.pairs();
         let row = mixtures[index].log_probability(self.logits([&theta.out, &alpha.out], &pairs), target.row);
         let operator = match self.layout.operator {
             Some(_) => operators.log_probability(operator.out.row(index), target.operator),
             None => 0.0,
         };
-        Score { row, operator }
+        let edge_operators = match self.layout.edge_operator {
+            Some(_) => {
+                let edges = RowEdges { pairs: &pairs, row: target.row };
+                edge_operators.log_probability(edges, self.edge_labels(labels, prefix))
+            }
+            None => 0.0,
+        };
+        Score { row, operator, edge_operators }
     }
 
-    /// Draws a prefix's row and operator, from the last forward pass.
+    /// The labels of a prefix's possible edges.
+    fn edge_labels<'a>(&self, labels: &'a [Vec<u8>], prefix: Prefix) -> &'a [u8] {
+        let row = self.config.shape().labels_of(prefix.step);
+        &labels[prefix.graph][row.end - prefix.step..row.end]
+    }
+
+    /// Draws a prefix's row and operators, from the last forward pass. The operators also become labels of the graph.
     pub(super) fn draw(&self, workspace: &mut Workspace, index: usize, prefix: Prefix, stream: &mut Stream) -> Target {
-        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
+        let Workspace { theta, alpha, operator, mixtures, operators, edge_operators, labels, .. } = workspace;
         let pairs = prefix.pairs();
         let row = mixtures[index].draw(self.logits([&theta.out, &alpha.out], &pairs), stream);
         let operator = match self.layout.operator {
             Some(_) => operators.draw(operator.out.row(index), stream),
             None => 0,
         };
+        if self.config.reads_labels() {
+            let labels = &mut labels[prefix.graph];
+            labels.extend(self.layout.operator.map(|_| operator));
+            if self.layout.edge_operator.is_some() {
+                edge_operators.draw(RowEdges { pairs: &pairs, row }, stream, labels);
+            }
+        }
         Target { row, operator }
     }
 
@@ -172,13 +231,21 @@ impl Gran {
 
     /// States before the first round: existing nodes from their rows, new nodes zero.
     fn initial_states(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
-        let Workspace { rows, states, .. } = workspace;
+        let Workspace { rows, states, labels, .. } = workspace;
         let (level, initial) = (&batch.levels[0], &mut states[0]);
-        rows.reshape(level.rows(), self.config.nodes);
+        rows.reshape(level.rows(), self.config.input_columns());
         initial.reshape(level.rows(), self.config.hidden);
         for row in level.fresh() {
             let bits = batch.initial[row].unwrap_or(0);
-            rows.row_mut(row).iter_mut().enumerate().for_each(|(j, value)| *value = (bits >> j & 1) as f32);
+            let (wiring, operators) = rows.row_mut(row).split_at_mut(self.config.nodes);
+            wiring.iter_mut().enumerate().for_each(|(j, value)| *value = (bits >> j & 1) as f32);
+            if self.config.condition_on_operators && batch.initial[row].is_some() {
+                let node = usize::from(level.numbers[row]);
+                let labels = &labels[batch.graphs[row]][self.config.shape().labels_of(node)];
+                self.one_hot(labels, bits, operators);
+            } else {
+                operators.fill(0.0);
+            }
             initial.row_mut(row).fill(0.0);
         }
         let width = self.layout.input.outputs;
@@ -194,8 +261,20 @@ impl Gran {
         }
     }
 
+    /// A node's labels: its operator, then, in blocks, those of the edges into it that are there.
+    fn one_hot(&self, labels: &[u8], row: u128, to: &mut [f32]) {
+        let GranConfig { operators, edge_operators, .. } = self.config;
+        to.fill(0.0);
+        let (own, edges) = labels.split_at(usize::from(operators > 0));
+        own.iter().for_each(|&operator| to[usize::from(operator)] = 1.0);
+        for (entry, &operator) in edges.iter().enumerate().filter(|(entry, _)| row >> entry & 1 == 1) {
+            to[operators + entry * edge_operators + usize::from(operator)] = 1.0;
+        }
+    }
+
     fn heads_forward(&self, weights: &Weights, batch: &PrefixBatch, workspace: &mut Workspace) {
-        let Workspace { states, differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
+        let Workspace { states, differences, new_states, theta, alpha, operator, edge_operators, scratch, .. } =
+            workspace;
         let state = &states[self.layout.rounds.len()];
         let of = |node: usize| state.row(self.last_rows(batch)[node] as usize);
         differences.reshape(batch.pairs() + 1, self.config.hidden);
@@ -219,6 +298,7 @@ impl Gran {
         for ((head, x), kept) in self.heads(weights).zip(inputs).zip([theta, alpha, operator]) {
             head.forward(&mut pass, x, kept);
         }
+        self.edge_operators_forward(weights, &mut pass, pairs.rows(0..batch.pairs()), edge_operators);
     }
 
     /// Leaves the gradient of the last states in `workspace.dstate`.
@@ -229,7 +309,8 @@ impl Gran {
         workspace: &mut Workspace,
         (gradient, sum): (&mut [f32], Sum),
     ) {
-        let Workspace { states, differences, new_states, theta, alpha, operator, scratch, .. } = workspace;
+        let Workspace { states, differences, new_states, theta, alpha, operator, edge_operators, scratch, .. } =
+            workspace;
         let Workspace { dstate, ddifferences, dnew_states, .. } = workspace;
         let mut pass = Backward { parameters: &self.parameters, gradient, sum, scratch };
         let pairs = differences.view();
@@ -243,6 +324,8 @@ impl Gran {
         for head in heads {
             head.backward(&mut pass, new_states.view(), operator, dnew_states);
         }
+        let given = (pairs.rows(0..batch.pairs()), &*edge_operators);
+        self.edge_operators_backward(weights, &mut pass, given, ddifferences);
         let of = self.last_rows(batch);
         dstate.reshape_zeroed(states[self.layout.rounds.len()].rows(), self.config.hidden);
         for (index, prefix) in batch.prefixes.iter().enumerate() {
@@ -261,8 +344,8 @@ impl Gran {
 
     /// Gradients of the heads' outputs.
     fn output_gradients(&self, batch: &PrefixBatch, given: &[(Target, Score)], workspace: &mut Workspace) {
-        let Workspace { theta, alpha, operator, mixtures, operators, .. } = workspace;
-        for head in [&mut *theta, &mut *alpha, &mut *operator] {
+        let Workspace { theta, alpha, operator, mixtures, operators, edge_operators, labels, .. } = workspace;
+        for head in [&mut *theta, &mut *alpha, &mut *operator, &mut edge_operators.head] {
             head.dout.reshape_zeroed(head.out.rows(), head.out.cols());
         }
         for (index, (prefix, (target, coefficient))) in batch.prefixes.iter().zip(given).enumerate() {
@@ -272,6 +355,10 @@ impl Gran {
             if self.layout.operator.is_some() {
                 let to = operator.dout.row_mut(index);
                 operators.gradient(operator.out.row(index), target.operator, coefficient.operator, to);
+            }
+            if self.layout.edge_operator.is_some() {
+                let edges = RowEdges { pairs: &pairs, row: target.row };
+                edge_operators.gradient(edges, self.edge_labels(labels, *prefix), coefficient.edge_operators);
             }
         }
     }

@@ -5,15 +5,22 @@ use super::gran::Score;
 
 /// Share of the operators' term in a graph's loss.
 const OPERATOR_SHARE: f64 = 0.5;
+/// Share of the edge operators' term.
+const EDGE_OPERATOR_SHARE: f64 = 0.125;
 /// Keeps the logarithm of a negative weight's loss finite.
 const SMALLEST: f64 = 1e-6;
 
-/// The factors of a graph's loss: `l = -(row * sum log P(A_i) + operator * sum log P(x_i))`.
-pub(super) fn factors(config: &GranConfig) -> Score {
+/// A graph's loss is minus the sum over its rows of these factors times the log-probabilities of the row's decisions. The
+/// row counts where its edges have operators.
+pub(super) fn factors(config: &GranConfig, row: u128) -> Score {
     let nodes = config.nodes as f64;
     match config.loss {
-        LossScale::Mean => Score { row: 2.0 / (nodes * (nodes + 1.0)), operator: OPERATOR_SHARE / nodes },
-        LossScale::Sum => Score { row: 1.0, operator: 1.0 },
+        LossScale::Mean => Score {
+            row: 2.0 / (nodes * (nodes + 1.0)),
+            operator: OPERATOR_SHARE / nodes,
+            edge_operators: EDGE_OPERATOR_SHARE / f64::from(row.count_ones().max(1)),
+        },
+        LossScale::Sum => Score { row: 1.0, operator: 1.0, edge_operators: 1.0 },
     }
 }
 

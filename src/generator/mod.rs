@@ -11,6 +11,8 @@ mod checkpoint;
 mod columns;
 mod config;
 mod cost;
+mod cuda;
+mod edge_operator_head;
 mod edge_passes;
 mod edges;
 mod error;
@@ -25,6 +27,7 @@ mod lstm;
 mod mixture;
 mod parameters;
 mod pass;
+mod passes;
 mod prefixes;
 mod round;
 mod sample;
@@ -34,6 +37,7 @@ mod weights;
 
 pub use config::{GranConfig, InputLayout, LossScale, RELEASED_ATTENTION};
 pub use cost::Cost;
+pub use cuda::{CudaSampler, LossGradient};
 pub use error::GeneratorError;
 pub use fitted::Fitted;
 pub use gran::Gran;
@@ -44,9 +48,9 @@ use crate::config::GeneratorConfig;
 use crate::graph::LabelledGraph;
 use crate::random::{Purpose, StreamKey};
 use crate::space::ComponentShape;
-use fit::{Crew, Example, Minibatch, Trainer};
-use rand::seq::SliceRandom;
-use std::sync::atomic::{AtomicBool, Ordering};
+use fit::{Crew, Minibatch, Trainer};
+use passes::Buffer;
+use std::sync::atomic::AtomicBool;
 
 /// A distribution over architectures of one or several graphs, drawn independently of each other.
 #[derive(Clone, Debug)]
@@ -94,6 +98,8 @@ impl Generator {
                 layers: config.layers,
                 mixtures: config.mixtures,
                 attention: config.attention.then_some(RELEASED_ATTENTION),
+                edge_operators: shape.edge_operators,
+                condition_on_operators: config.condition_on_operators,
                 ..GranConfig::released(shape.nodes, shape.operators, config.hidden)
             };
             let purpose = Purpose::GeneratorInitialise;
@@ -131,86 +137,21 @@ impl Generator {
         settings: &FitSettings,
         stop: &AtomicBool,
     ) -> Result<Option<FitReport>, GeneratorError> {
-        self.check_fit(buffer, weights, settings)?;
+        let buffer = Buffer { architectures: buffer, weights };
+        buffer.check(&self.shapes(), settings)?;
         let components = std::mem::take(&mut self.components);
         let rate = settings.learning_rate;
         let mut trainers: Vec<_> = components.into_iter().map(|gran| Trainer::new(gran, rate)).collect();
-        let report = fit_epochs(&mut trainers, buffer, weights, settings, stop);
+        let mut crew = Crew::new(settings.threads);
+        let report = buffer.passes(settings, stop, |step| {
+            let example = |component: usize, index: usize| buffer.example(component, step[index]);
+            Ok(crew.step(&mut trainers, Minibatch { count: step.len(), example: &example }))
+        });
         self.components = trainers.into_iter().map(|trainer| trainer.gran).collect();
         report
     }
 
-    fn check_fit(
-        &self,
-        buffer: &[Vec<LabelledGraph>],
-        weights: &[f64],
-        settings: &FitSettings,
-    ) -> Result<(), GeneratorError> {
-        if settings.batch == 0 {
-            return Err(GeneratorError::Setting { name: "batch", value: 0, least: 1, most: usize::MAX });
-        }
-        if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
-            return Err(GeneratorError::LearningRate(settings.learning_rate));
-        }
-        if weights.len() != buffer.len() {
-            return Err(GeneratorError::WeightCount { weights: weights.len(), graphs: buffer.len() });
-        }
-        if let Some((index, value)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
-            return Err(GeneratorError::Weight { index, value: *value });
-        }
-        buffer.iter().try_for_each(|graphs| self.check_graphs(graphs))
+    fn shapes(&self) -> Vec<ComponentShape> {
+        self.components.iter().map(|gran| gran.config.shape()).collect()
     }
-
-    /// Whether the generator could draw these graphs.
-    fn check_graphs(&self, graphs: &[LabelledGraph]) -> Result<(), GeneratorError> {
-        if graphs.len() != self.components.len() {
-            return Err(GeneratorError::Components { expected: self.components.len(), found: graphs.len() });
-        }
-        for (component, (graph, gran)) in graphs.iter().zip(&self.components).enumerate() {
-            let GranConfig { nodes, operators, .. } = gran.config;
-            if graph.dag.nodes() != nodes {
-                return Err(GeneratorError::Nodes { component, expected: nodes, found: graph.dag.nodes() });
-            }
-            let known = graph.operators.iter().all(|&operator| usize::from(operator) < operators);
-            if operators > 0 && !(known && graph.operators.len() == nodes) {
-                return Err(GeneratorError::Operators { component, operators, nodes });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn fit_epochs(
-    trainers: &mut [Trainer],
-    buffer: &[Vec<LabelledGraph>],
-    weights: &[f64],
-    settings: &FitSettings,
-    stop: &AtomicBool,
-) -> Result<Option<FitReport>, GeneratorError> {
-    let mut crew = Crew::new(settings.threads);
-    let mut losses = Vec::with_capacity(settings.epochs);
-    let mut order: Vec<usize> = (0..buffer.len()).collect();
-    for epoch in 0..settings.epochs {
-        let FitSettings { seed, iteration, .. } = *settings;
-        let purpose = Purpose::GeneratorShuffle;
-        let key = StreamKey { seed, purpose, candidate: iteration, epoch: epoch as u64 };
-        order.shuffle(&mut key.stream());
-        let mut total = 0.0;
-        for minibatch in order.chunks(settings.batch) {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let example = |component: usize, index: usize| {
-                let index = minibatch[index];
-                Example { graph: &buffer[index][component], rho: weights[index] }
-            };
-            let loss = crew.step(trainers, Minibatch { count: minibatch.len(), example: &example });
-            if !loss.is_finite() {
-                return Err(GeneratorError::Diverged { epoch, loss });
-            }
-            total += loss * minibatch.len() as f64;
-        }
-        losses.push(total / buffer.len().max(1) as f64);
-    }
-    Ok(Some(FitReport { losses }))
 }

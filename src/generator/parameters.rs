@@ -28,8 +28,10 @@ impl TensorSpec {
 /// A linear layer's place in the parameters: weight (outputs, inputs) and bias (outputs).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
-    weight: usize,
-    bias: usize,
+    /// First element of the weight.
+    pub weight: usize,
+    /// First element of the bias.
+    pub bias: usize,
     pub inputs: usize,
     pub outputs: usize,
 }
@@ -112,6 +114,7 @@ pub(super) struct Layout {
     pub theta: Head,
     pub alpha: Head,
     pub operator: Option<Head>,
+    pub edge_operator: Option<Head>,
 }
 
 impl Layout {
@@ -120,7 +123,7 @@ impl Layout {
         let mut tensors = Vec::new();
         let hidden = config.hidden;
         let edge = hidden + config.edge_features();
-        let input = add_linear(&mut tensors, "input", config.nodes, config.initial_width());
+        let input = add_linear(&mut tensors, "input", config.input_columns(), config.initial_width());
         let rounds = (0..config.layers).map(|round| {
             let name = format!("rounds.{round}");
             Round {
@@ -136,7 +139,9 @@ impl Layout {
         let theta = add_head(&mut tensors, "theta", hidden, config.mixtures);
         let alpha = add_head(&mut tensors, "alpha", hidden, config.mixtures);
         let operator = (config.operators > 0).then(|| add_head(&mut tensors, "operator", hidden, config.operators));
-        Layout { tensors, input, rounds, theta, alpha, operator }
+        let edges = config.edge_operators;
+        let edge_operator = (edges > 0).then(|| add_head(&mut tensors, "edge_operator", hidden, edges));
+        Layout { tensors, input, rounds, theta, alpha, operator, edge_operator }
     }
 
     /// Number of parameters.
@@ -161,9 +166,9 @@ impl Layout {
         self.rounds.iter().any(|round| round.gate.is_none())
     }
 
-    /// The output heads: theta, alpha, and the operators' where there are any.
+    /// The output heads: theta, alpha, then the operators' and the edge operators' where there are any.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
-        [&self.theta, &self.alpha].into_iter().chain(&self.operator)
+        [&self.theta, &self.alpha].into_iter().chain(&self.operator).chain(&self.edge_operator)
     }
 
     /// Starting values, as PyTorch's linear layers have them: every weight and bias uniform in

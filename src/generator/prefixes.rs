@@ -151,6 +151,8 @@ pub(super) struct PrefixBatch {
     pub stages: [Stage; 3],
     /// What every row of the first level starts from: bit j is set when node j feeds the node; `None` for a new node.
     pub initial: Vec<Option<u128>>,
+    /// Which graph of the batch every row of the first level belongs to.
+    pub graphs: Vec<usize>,
     numbered: bool,
     known: Vec<Known>,
 }
@@ -172,6 +174,7 @@ impl PrefixBatch {
         self.numbered = numbered;
         self.levels.iter_mut().for_each(Level::clear);
         self.initial.clear();
+        self.graphs.clear();
         self.known.resize_with(graphs.max(self.known.len()), Known::default);
         for known in &mut self.known {
             known.neighbours.clear();
@@ -214,6 +217,7 @@ impl PrefixBatch {
             known.rows[0].push(self.levels[0].add(node));
             known.rows[1].push(STALE);
             self.initial.push(Some(*row));
+            self.graphs.push(graph);
         }
     }
 
@@ -225,6 +229,7 @@ impl PrefixBatch {
         }
         let zero = self.levels[0].add(step);
         self.initial.push(None);
+        self.graphs.push(graph);
         known.zero = Some(zero);
         known.rows[1].fill(STALE);
         zero

@@ -1,6 +1,7 @@
 //! Drawing architectures and giving their probabilities.
 
 use super::gran::{Gran, Score, Target, Workspace};
+use super::passes::check_graphs;
 use super::prefixes::PrefixBatch;
 use super::weights::Weights;
 use super::{Generator, GeneratorError};
@@ -47,7 +48,7 @@ impl Generator {
     /// # Errors
     /// Graphs of another shape than the generator's.
     pub fn log_probability(&self, components: &[LabelledGraph]) -> Result<f64, GeneratorError> {
-        self.check_graphs(components)?;
+        check_graphs(&self.shapes(), components)?;
         let (mut memory, mut weights, mut gang) = (Memory::default(), Weights::default(), Gang::new(1));
         let scores = self.components.iter().zip(components).map(|(gran, graph)| {
             weights.set(gran, &mut gang, false);
@@ -99,7 +100,7 @@ impl Partial {
     fn push(&mut self, target: Target, score: Score) {
         self.rows.push(target.row);
         self.operators.push(target.operator);
-        self.log_probability += score.row + score.operator;
+        self.log_probability += score.total();
     }
 }
 
@@ -110,6 +111,7 @@ impl Gran {
         partial.resize_with(draws.len(), Partial::default);
         partial.iter_mut().for_each(Partial::clear);
         batch.clear(draws.len(), self.config.id_columns() > 0);
+        workspace.clear_labels(draws.len());
         for step in 0..self.config.nodes {
             if step < self.config.first_step() {
                 partial.iter_mut().for_each(|graph| graph.rows.push(0));
@@ -123,9 +125,13 @@ impl Gran {
                 graph.push(target, self.score(workspace, index, *prefix, target));
             }
         }
-        for (draw, graph) in draws.iter_mut().zip(partial) {
+        for (index, (draw, graph)) in draws.iter_mut().zip(partial).enumerate() {
             draw.log_probability += graph.log_probability;
-            let operators = if self.config.operators > 0 { graph.operators.clone() } else { Vec::new() };
+            let operators = match (self.config.edge_operators, self.config.operators) {
+                (0, 0) => Vec::new(),
+                (0, _) => graph.operators.clone(),
+                _ => workspace.labels_mut(index).clone(),
+            };
             draw.components.extend(to_dag(&graph.rows).map(|dag| LabelledGraph { dag, operators }));
         }
     }
@@ -137,18 +143,21 @@ impl Gran {
         let rows: Vec<u128> = (0..self.config.nodes).map(|node| graph.dag.predecessor_bits(node)).collect();
         batch.clear(1, self.config.id_columns() > 0);
         batch.push(0, &rows, steps);
+        workspace.clear_labels(1);
+        workspace.labels_mut(0).extend_from_slice(&graph.operators);
         self.forward(weights, batch, workspace);
         let scores = batch.prefixes.iter().enumerate().map(|(index, prefix)| {
-            let operator = graph.operators.get(prefix.step).copied().unwrap_or(0);
+            let label = self.config.shape().labels_of(prefix.step).start;
+            let operator = graph.operators.get(label).copied().unwrap_or(0);
             let target = Target { row: rows[prefix.step], operator };
             self.score(workspace, index, *prefix, target)
         });
-        scores.map(|score| score.row + score.operator).sum()
+        scores.map(Score::total).sum()
     }
 }
 
 /// The graph of these rows.
-fn to_dag(rows: &[u128]) -> Result<Dag, GraphError> {
+pub(super) fn to_dag(rows: &[u128]) -> Result<Dag, GraphError> {
     let mut dag = Dag::without_edges(rows.len())?;
     for (to, row) in rows.iter().enumerate() {
         super::prefixes::bits(*row).for_each(|from| dag.add_edge(from, to));

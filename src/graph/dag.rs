@@ -195,12 +195,13 @@ pub(crate) fn bits(mut word: u128) -> impl Iterator<Item = usize> {
     })
 }
 
-/// A graph with an operator on every node, as the generator sees one component of an architecture.
+/// A graph with operators on its nodes or edges, as the generator sees one component of an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LabelledGraph {
     /// The wiring.
     pub dag: Dag,
-    /// One operator number a node; empty where the space has no operators.
+    /// One operator number a node; empty where the space has no operators. Where edges have operators: row by row, the
+    /// node's own, if nodes have them too, then that of every possible edge into it, 0 where there is no edge.
     pub operators: Vec<u8>,
 }
 

@@ -2,12 +2,13 @@
 
 use super::{BoxError, Draw, Proposer, SearchSpace};
 use crate::config::{ClassicalKind, Config, GeneratorConfig};
-use crate::generator::{FitReport, FitSettings, Generator, GeneratorError, LstmGenerator, Sampler};
+use crate::device::cuda::Device;
+use crate::generator::{CudaSampler, FitReport, FitSettings, Generator, GeneratorError, LstmGenerator, Sampler};
 use crate::graph::LabelledGraph;
 use crate::random::Stream;
 use crate::space::{Architecture, ComponentShape, Space};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 impl SearchSpace for Box<dyn Space> {
     fn assemble(&self, components: Vec<LabelledGraph>) -> Result<Architecture, BoxError> {
@@ -62,6 +63,33 @@ pub trait Model: Sized {
 
     /// Draws so many architectures; the sampler changes no result.
     fn sample(&self, stream: &mut Stream, count: usize, sampler: &mut Sampler) -> Vec<crate::generator::Draw>;
+
+    /// [`Model::fit`] on a CUDA device, if the model has kernels; on the CPU otherwise.
+    ///
+    /// # Errors
+    /// As there; what the device reports.
+    fn fit_on(
+        &mut self,
+        _device: &Arc<Device>,
+        (buffer, weights): (&[Vec<LabelledGraph>], &[f64]),
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError> {
+        self.fit(buffer, weights, settings, stop)
+    }
+
+    /// [`Model::sample`] on a CUDA device, if the model has kernels; `None` otherwise.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn sample_on(
+        &self,
+        _stream: &mut Stream,
+        _count: usize,
+        _sampler: &mut CudaSampler,
+    ) -> Result<Option<Vec<crate::generator::Draw>>, GeneratorError> {
+        Ok(None)
+    }
 }
 
 impl Model for Generator {
@@ -86,6 +114,31 @@ impl Model for Generator {
 
     fn sample(&self, stream: &mut Stream, count: usize, sampler: &mut Sampler) -> Vec<crate::generator::Draw> {
         Generator::sample(self, stream, count, sampler)
+    }
+
+    fn fit_on(
+        &mut self,
+        device: &Arc<Device>,
+        given: (&[Vec<LabelledGraph>], &[f64]),
+        settings: &FitSettings,
+        stop: &AtomicBool,
+    ) -> Result<Option<FitReport>, GeneratorError> {
+        match self.has_kernels() {
+            true => Generator::fit_on(self, device, given, settings, stop),
+            false => self.fit(given.0, given.1, settings, stop),
+        }
+    }
+
+    fn sample_on(
+        &self,
+        stream: &mut Stream,
+        count: usize,
+        sampler: &mut CudaSampler,
+    ) -> Result<Option<Vec<crate::generator::Draw>>, GeneratorError> {
+        match self.has_kernels() {
+            true => Generator::sample_on(self, stream, count, sampler).map(Some),
+            false => Ok(None),
+        }
     }
 }
 
@@ -120,8 +173,14 @@ pub struct ModelProposer<M> {
     config: GeneratorConfig,
     seed: u64,
     threads: usize,
-    sampler: Mutex<Sampler>,
+    samplers: Mutex<Samplers>,
     fitted: Option<M>,
+}
+
+/// What draws need, kept from draw to draw.
+struct Samplers {
+    cpu: Sampler,
+    cuda: Option<CudaSampler>,
 }
 
 /// The graph generator.
@@ -138,9 +197,15 @@ impl<M: Model> ModelProposer<M> {
             config: config.generator.clone(),
             seed: config.run.seed,
             threads,
-            sampler: Mutex::new(Sampler::new(threads)),
+            samplers: Mutex::new(Samplers { cpu: Sampler::new(threads), cuda: None }),
             fitted: None,
         }
+    }
+
+    /// With fits and draws on a CUDA device, if there is one.
+    pub fn on(self, device: Option<&Arc<Device>>) -> Self {
+        let samplers = Samplers { cpu: Sampler::new(self.threads), cuda: device.map(CudaSampler::new) };
+        ModelProposer { samplers: Mutex::new(samplers), ..self }
     }
 
     /// The model as last fitted; `None` before the first fit.
@@ -172,7 +237,12 @@ impl<M: Model> Proposer for ModelProposer<M> {
             Some(model) => model,
             None => M::fresh(&self.shapes, &self.config, self.seed, iteration)?,
         };
-        let report = model.fit(buffer, weights, &self.settings(iteration), stop)?;
+        let settings = self.settings(iteration);
+        let samplers = self.samplers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let report = match &samplers.cuda {
+            Some(cuda) => model.fit_on(cuda.device(), (buffer, weights), &settings, stop)?,
+            None => model.fit(buffer, weights, &settings, stop)?,
+        };
         Ok(report.map(|report| {
             self.fitted = Some(model);
             report.losses
@@ -183,10 +253,20 @@ impl<M: Model> Proposer for ModelProposer<M> {
         self.config.warm
     }
 
-    /// Nothing before the first fit.
+    /// Nothing before the first fit. Draws that a device fails to make are the CPU's; the next fit then says what is wrong.
     fn sample(&self, stream: &mut Stream, count: usize) -> Vec<Draw> {
-        let sampler = &mut *self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-        let draws = self.fitted.iter().flat_map(|model| model.sample(stream, count, sampler));
+        let Some(model) = &self.fitted else { return Vec::new() };
+        let Samplers { cpu, cuda } = &mut *self.samplers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = stream.clone();
+        let on_device = cuda.as_mut().and_then(|cuda| model.sample_on(&mut own, count, cuda).ok().flatten());
+        let draws = match on_device {
+            Some(draws) => {
+                *stream = own;
+                draws
+            }
+            None => model.sample(stream, count, cpu),
+        };
+        let draws = draws.into_iter();
         draws.map(|draw| Draw { components: draw.components, log_probability: draw.log_probability }).collect()
     }
 }

@@ -20,6 +20,7 @@ use crate::config::{ClassicalKind, Config, SpaceKind};
 use crate::graph::{CanonicalKey, GraphError, LabelledGraph};
 use crate::random::Stream;
 use std::collections::HashSet;
+use std::ops::Range;
 use thiserror::Error;
 
 /// Mutations that are tried before an architecture counts as unable to change.
@@ -166,6 +167,33 @@ pub struct ComponentShape {
     pub edge_operators: usize,
 }
 
+impl ComponentShape {
+    /// Where the labels of a node lie among a graph's [`LabelledGraph::operators`]: row by row, each node's own operator,
+    /// where nodes have them, then those of the possible edges into it, where edges have them.
+    pub fn labels_of(&self, node: usize) -> Range<usize> {
+        let (own, an_edge) = (usize::from(self.operators > 0), usize::from(self.edge_operators > 0));
+        let start = own * node + an_edge * (node * node.saturating_sub(1) / 2);
+        start..start + own + an_edge * node
+    }
+
+    /// Number of labels of a graph.
+    pub fn labels(&self) -> usize {
+        self.labels_of(self.nodes).start
+    }
+
+    /// Whether the graph's operators are all there and known. Where there are none, they are not looked at.
+    pub fn has_operators_of(&self, graph: &LabelledGraph) -> bool {
+        let labels = &graph.operators;
+        let known = |node: usize| {
+            let row = &labels[self.labels_of(node)];
+            let (own, edges) = row.split_at(usize::from(self.operators > 0));
+            own.iter().all(|&operator| usize::from(operator) < self.operators)
+                && edges.iter().all(|&operator| usize::from(operator) < self.edge_operators)
+        };
+        self.labels() == 0 || labels.len() == self.labels() && (0..self.nodes).all(known)
+    }
+}
+
 /// A search space: which architectures there are, and how they are put together from graphs.
 pub trait Space: Send + Sync {
     /// Which space it is.
@@ -252,7 +280,7 @@ pub fn space_of(config: &Config) -> Result<Box<dyn Space>, SpaceError> {
         SpaceKind::Randwire => Ok(Box::new(RandWireSpace::new(&config.space, &config.search)?)),
         SpaceKind::Enas => Ok(Box::new(EnasSpace::new(&config.space, &config.search))),
         SpaceKind::Nasbench101 => Ok(Box::new(NasBench101Space::new(&config.space, &config.search))),
-        SpaceKind::Nasbench201 => Ok(Box::new(NasBench201Space)),
+        SpaceKind::Nasbench201 => Ok(Box::new(NasBench201Space { encoding: config.space.encoding })),
         SpaceKind::Table => Ok(Box::new(TableSpace::of(config)?)),
     }
 }

@@ -1,7 +1,7 @@
 //! NAS-Bench-201 (Dong and Yang 2020): four nodes, one operator on each of the six edges between them.
 
 use super::{Architecture, ComponentShape, Space, SpaceError, distinct, first_other};
-use crate::config::{ClassicalKind, SpaceKind};
+use crate::config::{CellEncoding, ClassicalKind, SpaceKind};
 use crate::graph::{CanonicalKey, Dag, LabelledGraph};
 use crate::random::Stream;
 use rand::RngExt;
@@ -131,10 +131,17 @@ impl From<Cell201> for CellText {
 
 /// All 15,625 cells.
 ///
-/// To the generator a cell is its line graph: node i is edge i of [`EDGES`] and carries its operator, and node i feeds
+/// To the generator a cell may be its line graph: node i is edge i of [`EDGES`] and carries its operator, and node i feeds
 /// node j where edge i ends at the node that edge j leaves. Those edges are the same for every cell, so the ones that a
-/// generator draws are not looked at. (The authors draw operators on the edges of the four nodes instead.)
-pub struct NasBench201Space;
+/// generator draws are not looked at. Or it is the graph of the four nodes with operators on its edges, as the authors have
+/// it; an edge of the operator `none` is not there, and the others' operators count from the next one.
+pub struct NasBench201Space {
+    /// Which of the two.
+    pub encoding: CellEncoding,
+}
+
+/// Nodes of a cell.
+const NODES: usize = 4;
 
 /// Edges of the line graph of the complete graph.
 fn line_graph() -> impl Iterator<Item = [usize; 2]> {
@@ -155,21 +162,42 @@ impl Space for NasBench201Space {
     }
 
     fn components(&self) -> Vec<ComponentShape> {
-        vec![ComponentShape { nodes: EDGES.len(), operators: OPERATORS.len(), edge_operators: 0 }]
+        vec![match self.encoding {
+            CellEncoding::LineGraph => {
+                ComponentShape { nodes: EDGES.len(), operators: OPERATORS.len(), edge_operators: 0 }
+            }
+            CellEncoding::EdgeOperators => {
+                ComponentShape { nodes: NODES, operators: 0, edge_operators: OPERATORS.len() - 1 }
+            }
+        }]
     }
 
     fn assemble(&self, graphs: Vec<LabelledGraph>) -> Result<Architecture, SpaceError> {
-        let graph = super::only_graph(graphs, EDGES.len(), EDGES.len())?;
-        let operators: Option<[u8; EDGES.len()]> = graph.operators.try_into().ok();
+        let [shape] = self.components()[..] else { return Err(SpaceError::Shape("no graph".into())) };
+        let LabelledGraph { dag, mut operators } = super::only_graph(graphs, shape.nodes, shape.labels())?;
+        if self.encoding == CellEncoding::EdgeOperators {
+            // The rows of the matrix come in the order of `EDGES`.
+            for ([from, to], operator) in EDGES.into_iter().zip(&mut operators) {
+                *operator = if dag.has_edge(from, to) { operator.saturating_add(1) } else { NONE };
+            }
+        }
+        let operators: Option<[u8; EDGES.len()]> = operators.try_into().ok();
         let cell = operators.and_then(Cell201::new);
         cell.map(Architecture::NasBench201).ok_or(SpaceError::OperatorNumber { most: OPERATORS.len() - 1 })
     }
 
     fn disassemble(&self, architecture: &Architecture) -> Result<Vec<LabelledGraph>, SpaceError> {
         let operators = cell(architecture)?.0.to_vec();
-        let keys = "[space] kind";
-        let dag = Dag::new(EDGES.len(), &line_graph().collect::<Vec<_>>());
-        Ok(vec![LabelledGraph { dag: dag.map_err(|source| SpaceError::Graph { keys, source })?, operators }])
+        let (nodes, edges, operators): (usize, Vec<[usize; 2]>, Vec<u8>) = match self.encoding {
+            CellEncoding::LineGraph => (EDGES.len(), line_graph().collect(), operators),
+            CellEncoding::EdgeOperators => {
+                let present = EDGES.iter().zip(&operators).filter(|&(_, operator)| *operator != NONE);
+                let edges = present.map(|(&edge, _)| edge).collect();
+                (NODES, edges, operators.iter().map(|operator| operator.saturating_sub(1)).collect())
+            }
+        };
+        let refused = |source| SpaceError::Graph { keys: "[space] kind", source };
+        Ok(vec![LabelledGraph { dag: Dag::new(nodes, &edges).map_err(refused)?, operators }])
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
@@ -215,6 +243,8 @@ mod tests {
     use crate::random::{Purpose, StreamKey};
     use std::collections::HashSet;
 
+    const SPACE: NasBench201Space = NasBench201Space { encoding: CellEncoding::LineGraph };
+
     /// The first row of the benchmark's table.
     const TEXT: &str =
         "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|";
@@ -230,7 +260,7 @@ mod tests {
             let cell = Cell201::of_number(number).unwrap();
             assert_eq!((cell.number(), cell.to_string().parse()), (number, Ok(cell)));
             texts.insert(cell.to_string());
-            keys.insert(NasBench201Space.key(&Architecture::NasBench201(cell)).unwrap());
+            keys.insert(SPACE.key(&Architecture::NasBench201(cell)).unwrap());
         }
         assert_eq!((texts.len(), keys.len()), (15_625, 15_625));
         assert_eq!(Cell201::of_number(CELLS), None);
@@ -258,34 +288,53 @@ mod tests {
     #[test]
     fn the_line_graph_joins_edges_that_meet() {
         let architecture = Architecture::NasBench201(TEXT.parse().unwrap());
-        let graphs = NasBench201Space.disassemble(&architecture).unwrap();
+        let graphs = SPACE.disassemble(&architecture).unwrap();
         // 0-1 meets 1-2 and 1-3; 0-2 meets 2-3; 1-2 meets 2-3.
         assert_eq!(graphs[0].dag.edges().collect::<Vec<_>>(), [[0, 2], [0, 4], [1, 5], [2, 5]]);
-        assert_eq!(NasBench201Space.assemble(graphs.clone()), Ok(architecture.clone()));
+        assert_eq!(SPACE.assemble(graphs.clone()), Ok(architecture.clone()));
         let other = LabelledGraph { dag: Dag::without_edges(6).unwrap(), ..graphs[0].clone() };
-        assert_eq!(NasBench201Space.assemble(vec![other.clone()]), Ok(architecture));
+        assert_eq!(SPACE.assemble(vec![other.clone()]), Ok(architecture));
         let wrong = LabelledGraph { operators: vec![0, 0, 0, 0, 0, 5], ..other.clone() };
-        assert_eq!(NasBench201Space.assemble(vec![wrong]), Err(SpaceError::OperatorNumber { most: 4 }));
+        assert_eq!(SPACE.assemble(vec![wrong]), Err(SpaceError::OperatorNumber { most: 4 }));
         let short = LabelledGraph { operators: vec![0; 5], ..other.clone() };
-        assert!(NasBench201Space.assemble(vec![short]).is_err());
-        assert!(NasBench201Space.assemble(vec![other.clone(), other]).is_err());
+        assert!(SPACE.assemble(vec![short]).is_err());
+        assert!(SPACE.assemble(vec![other.clone(), other]).is_err());
+    }
+
+    #[test]
+    fn operators_lie_on_the_edges_of_the_cell() {
+        let space = NasBench201Space { encoding: CellEncoding::EdgeOperators };
+        let [shape] = space.components()[..] else { panic!("one graph") };
+        for number in 0..CELLS {
+            let cell = Cell201::of_number(number).unwrap();
+            let graphs = space.disassemble(&Architecture::NasBench201(cell)).unwrap();
+            assert_eq!(graphs[0].dag, cell.dag().unwrap());
+            assert!(shape.has_operators_of(&graphs[0]));
+            assert_eq!(space.assemble(graphs), Ok(Architecture::NasBench201(cell)));
+        }
+        // Operators of edges that are not there do not matter; unknown ones do where they are.
+        let dag = Dag::new(4, &[[1, 3]]).unwrap();
+        let graph = |operators: [u8; 6]| vec![LabelledGraph { dag: dag.clone(), operators: operators.to_vec() }];
+        let cell = Architecture::NasBench201(Cell201([0, 0, 0, 0, 3, 0]));
+        assert_eq!(space.assemble(graph([1, 2, 3, 1, 2, 9])), Ok(cell));
+        assert_eq!(space.assemble(graph([0, 0, 0, 0, 4, 0])), Err(SpaceError::OperatorNumber { most: 4 }));
+        assert!(!shape.has_operators_of(&graph([0, 0, 0, 0, 4, 0])[0]));
     }
 
     #[test]
     fn neighbours_mutations_and_explorers_do_what_they_say() {
         let origin: Cell201 = TEXT.parse().unwrap();
-        let found = NasBench201Space.neighbours(&Architecture::NasBench201(origin)).unwrap();
+        let found = SPACE.neighbours(&Architecture::NasBench201(origin)).unwrap();
         let distance = |a: Cell201, b: Cell201| a.0.iter().zip(b.0).filter(|&(&a, b)| a != b).count();
         assert_eq!(found.len(), 24);
         assert!(found.iter().all(|one| distance(cell(one).unwrap(), origin) == 1));
-        let mutants: HashSet<Architecture> = (0..500)
-            .map(|n| NasBench201Space.mutate(&Architecture::NasBench201(origin), &mut stream(n)).unwrap())
-            .collect();
+        let mutants: HashSet<Architecture> =
+            (0..500).map(|n| SPACE.mutate(&Architecture::NasBench201(origin), &mut stream(n)).unwrap()).collect();
         assert_eq!(mutants, found.into_iter().collect());
         let mut counts = [[0; 5]; 2];
         for (kind, counts) in [ClassicalKind::Uniform, ClassicalKind::Full].into_iter().zip(&mut counts) {
             for n in 0..2000 {
-                let drawn = cell(&NasBench201Space.explore(&mut stream(n), kind).unwrap()).unwrap();
+                let drawn = cell(&SPACE.explore(&mut stream(n), kind).unwrap()).unwrap();
                 drawn.0.iter().for_each(|&operator| counts[usize::from(operator)] += 1);
             }
         }
@@ -293,6 +342,6 @@ mod tests {
         assert_eq!(counts[0][0], 0);
         assert!(counts[0][1..].iter().all(|&count: &i32| (count - 3000).abs() <= 200), "{counts:?}");
         assert!(counts[1].iter().all(|&count| (count - 2400).abs() <= 200), "{counts:?}");
-        assert!(NasBench201Space.explore(&mut stream(0), ClassicalKind::Ws).is_err());
+        assert!(SPACE.explore(&mut stream(0), ClassicalKind::Ws).is_err());
     }
 }

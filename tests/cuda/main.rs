@@ -5,6 +5,7 @@
 
 mod bytes;
 mod device;
+mod generator;
 mod kernels;
 mod memory;
 mod network;

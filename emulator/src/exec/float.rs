@@ -155,7 +155,7 @@ pub fn unary(op: FloatUnary, a: f32) -> f32 {
     match op {
         FloatUnary::Negate => -a,
         FloatUnary::Absolute => a.abs(),
-        FloatUnary::Reciprocal => 1.0 / a,
+        FloatUnary::Reciprocal | FloatUnary::ReciprocalUpper => 1.0 / a,
         FloatUnary::SquareRoot => a.sqrt(),
         FloatUnary::ReciprocalSquareRoot => (1.0 / f64::from(a).sqrt()) as f32,
         FloatUnary::Exponential2 => a.exp2(),
@@ -199,6 +199,7 @@ pub fn double1(op: FloatUnary, a: &LongRow) -> LongRow {
             FloatUnary::Negate => return a ^ 1 << 63,
             FloatUnary::Absolute => return a & !(1 << 63),
             FloatUnary::Reciprocal => 1.0 / x,
+            FloatUnary::ReciprocalUpper => return reciprocal_upper(a),
             FloatUnary::SquareRoot => x.sqrt(),
             FloatUnary::ReciprocalSquareRoot => 1.0 / x.sqrt(),
             FloatUnary::Exponential2 => x.exp2(),
@@ -209,6 +210,15 @@ pub fn double1(op: FloatUnary, a: &LongRow) -> LongRow {
         };
         value.to_bits()
     })
+}
+
+/// The reciprocal of a number of which only the upper 32 bits are read, rounded to as many; subnormal numbers are zero.
+fn reciprocal_upper(bits: u64) -> u64 {
+    const UPPER: u64 = !0 << 32;
+    let flushed = |bits: u64| if f64::from_bits(bits).is_subnormal() { bits & 1 << 63 } else { bits };
+    let value = 1.0 / f64::from_bits(flushed(bits & UPPER));
+    let rounded = if value.is_finite() { value.to_bits() + (1 << 31) } else { value.to_bits() };
+    flushed(rounded & UPPER)
 }
 
 /// A comparison as the set of orders it accepts.

@@ -27,11 +27,15 @@ impl<'a> Lowering<'a> {
     pub(super) fn double(&mut self, written: &Written<'a, '_>) -> Lowered {
         written.only(&FLOAT_PARTS)?;
         self.require_nearest(written, float_mode(written))?;
-        if written.has("sat") || written.has("ftz") && written.has("approx") {
+        let gross = written.has("ftz") && written.has("approx");
+        if written.has("sat") || gross && written.name != "rcp" {
             return written.unsupported();
         }
         let d = self.long_target(written, 0)?;
         let a = self.names.long(written.operand(1)?)?;
+        if gross {
+            return Ok((Op::Double1 { op: FloatUnary::ReciprocalUpper, d, a }, Class::Double));
+        }
         if let Some(op) = unary_float(written.name) {
             return Ok((Op::Double1 { op, d, a }, Class::Double));
         }

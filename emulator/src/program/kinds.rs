@@ -80,6 +80,8 @@ pub enum FloatUnary {
     Negate,
     Absolute,
     Reciprocal,
+    /// `rcp.approx.ftz.f64`: of the upper half of the number, to the upper half of the result.
+    ReciprocalUpper,
     SquareRoot,
     ReciprocalSquareRoot,
     Exponential2,

@@ -365,3 +365,25 @@ fn approximations_are_close() {
         }
     }
 }
+
+/// The reciprocal that f64 divisions start from: 20 bits of the result, from the upper half of the number.
+#[test]
+fn gross_reciprocals() {
+    let values = [1.0, -1.0, 3.0, 1e-3, -7.25e5, 1e300, 1e-300, std::f64::consts::PI];
+    let operands = values.map(|value: f64| [value.to_bits(), 0, 0]);
+    for (got, value) in execute("rcp.approx.ftz.f64 %rd9, %rd1;", &operands).into_iter().zip(values) {
+        assert_eq!(got as u32, 0, "the lower half for {value}");
+        let error = (f64::from_bits(got) * value - 1.0).abs();
+        assert!(error <= 2f64.powi(-19), "{} for {value}", f64::from_bits(got));
+    }
+    let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 1e-310, -1e-310, 1e308];
+    let operands = special.map(|value: f64| [value.to_bits(), 0, 0]);
+    let want = [f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 0.0];
+    let got = execute("rcp.approx.ftz.f64 %rd9, %rd1;", &operands);
+    assert_eq!(got, want.map(f64::to_bits));
+    // What lies in the lower half is not read.
+    let [low, zero] = [0x3FF8_0000_FFFF_FFFF, 0x3FF8_0000_0000_0000].map(|bits: u64| [bits, 0, 0]);
+    let got = execute("rcp.approx.ftz.f64 %rd9, %rd1;", &[low, zero]);
+    assert_eq!(got[0], got[1]);
+    assert!(f64::from_bits(execute("rcp.approx.ftz.f64 %rd9, %rd1;", &[[f64::NAN.to_bits(), 0, 0]])[0]).is_nan());
+}

@@ -8,12 +8,14 @@
 //! | program | `program/` | where everything of a batch of candidates lies, and which level it belongs to |
 //! | schedule | `schedule/` | the launches of a step: as many for one candidate as for many of equal depth |
 //! | network | `network.rs` | loads weights, trains, evaluates |
+//! | generator | `generator/` | the graph generator: fits and draws |
 //!
 //! Values are NHWC with channels padded to a multiple of 8, in f32, f16 or bf16; everything else is f32. No kernel adds
 //! with atomics: results are the same from run to run.
 
 mod device;
 mod error;
+pub mod generator;
 pub mod launch;
 mod network;
 mod parameters;

@@ -17,16 +17,16 @@ mod tests;
 pub use parameters::LstmConfig;
 
 use super::adam::Adam;
+use super::passes::{Buffer, check_graphs};
 use super::{Draw, FitReport, FitSettings, GeneratorError};
 use crate::device::cpu::gang::Gang;
 use crate::graph::{Dag, LabelledGraph, bits};
 use crate::random::{Purpose, Stream, StreamKey};
 use crate::space::ComponentShape;
-use network::{Example, Memory, Network};
-use rand::seq::SliceRandom;
+use network::{Memory, Network};
 use rand::{RngExt, SeedableRng};
 use sequence::Choice;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Graphs that are drawn together.
 const DRAWN_TOGETHER: usize = 64;
@@ -78,39 +78,23 @@ impl LstmGenerator {
         settings: &FitSettings,
         stop: &AtomicBool,
     ) -> Result<Option<FitReport>, GeneratorError> {
-        self.check_fit(buffer, weights, settings)?;
+        let buffer = Buffer { architectures: buffer, weights };
+        buffer.check(&self.shapes(), settings)?;
         let adam = |network: &Network| Adam::new(network.parameters.len(), settings.learning_rate);
         let mut optimisers: Vec<Adam> = self.components.iter().map(adam).collect();
         let (mut memory, mut gradient, mut gang) = (Memory::default(), Vec::new(), Gang::new(1));
-        let mut order: Vec<usize> = (0..buffer.len()).collect();
-        let mut losses = Vec::with_capacity(settings.epochs);
-        for epoch in 0..settings.epochs {
-            let FitSettings { seed, iteration, .. } = *settings;
-            let purpose = Purpose::GeneratorShuffle;
-            order.shuffle(&mut StreamKey { seed, purpose, candidate: iteration, epoch: epoch as u64 }.stream());
-            let mut total = 0.0;
-            for minibatch in order.chunks(settings.batch) {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(None);
-                }
-                let mut loss = 0.0;
-                for (component, (network, adam)) in self.components.iter_mut().zip(&mut optimisers).enumerate() {
-                    let example = |&index: &usize| Example { graph: &buffer[index][component], rho: weights[index] };
-                    let examples: Vec<Example> = minibatch.iter().map(example).collect();
-                    network.pack(&mut memory, true);
-                    gradient.clear();
-                    gradient.resize(network.parameters.len(), 0.0);
-                    loss += network.loss(&mut memory, &examples, &mut gradient);
-                    adam.step(&mut network.parameters, &gradient, &mut gang);
-                }
-                if !loss.is_finite() {
-                    return Err(GeneratorError::Diverged { epoch, loss });
-                }
-                total += loss * minibatch.len() as f64;
+        buffer.passes(settings, stop, |step| {
+            let mut loss = 0.0;
+            for (component, (network, adam)) in self.components.iter_mut().zip(&mut optimisers).enumerate() {
+                let examples: Vec<_> = step.iter().map(|&index| buffer.example(component, index)).collect();
+                network.pack(&mut memory, true);
+                gradient.clear();
+                gradient.resize(network.parameters.len(), 0.0);
+                loss += network.loss(&mut memory, &examples, &mut gradient);
+                adam.step(&mut network.parameters, &gradient, &mut gang);
             }
-            losses.push(total / buffer.len().max(1) as f64);
-        }
-        Ok(Some(FitReport { losses }))
+            Ok(loss)
+        })
     }
 
     /// Draws architectures. Every draw has a random stream of its own, so the first draws are the same however many there
@@ -134,7 +118,7 @@ impl LstmGenerator {
     /// # Errors
     /// Graphs of another shape than the generator's.
     pub fn log_probability(&self, components: &[LabelledGraph]) -> Result<f64, GeneratorError> {
-        self.check_graphs(components)?;
+        check_graphs(&self.shapes(), components)?;
         let mut memory = Memory::default();
         let scores = self.components.iter().zip(components).map(|(network, graph)| {
             network.pack(&mut memory, false);
@@ -143,43 +127,12 @@ impl LstmGenerator {
         Ok(scores.sum())
     }
 
-    fn check_fit(
-        &self,
-        buffer: &[Vec<LabelledGraph>],
-        weights: &[f64],
-        settings: &FitSettings,
-    ) -> Result<(), GeneratorError> {
-        if settings.batch == 0 {
-            return Err(GeneratorError::Setting { name: "batch", value: 0, least: 1, most: usize::MAX });
-        }
-        if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
-            return Err(GeneratorError::LearningRate(settings.learning_rate));
-        }
-        if weights.len() != buffer.len() {
-            return Err(GeneratorError::WeightCount { weights: weights.len(), graphs: buffer.len() });
-        }
-        if let Some((index, value)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
-            return Err(GeneratorError::Weight { index, value: *value });
-        }
-        buffer.iter().try_for_each(|graphs| self.check_graphs(graphs))
-    }
-
-    /// Whether the generator could draw these graphs.
-    fn check_graphs(&self, graphs: &[LabelledGraph]) -> Result<(), GeneratorError> {
-        if graphs.len() != self.components.len() {
-            return Err(GeneratorError::Components { expected: self.components.len(), found: graphs.len() });
-        }
-        for (component, (graph, network)) in graphs.iter().zip(&self.components).enumerate() {
+    fn shapes(&self) -> Vec<ComponentShape> {
+        let shape = |network: &Network| {
             let LstmConfig { nodes, operators, .. } = network.config;
-            if graph.dag.nodes() != nodes {
-                return Err(GeneratorError::Nodes { component, expected: nodes, found: graph.dag.nodes() });
-            }
-            let known = graph.operators.iter().all(|&operator| usize::from(operator) < operators);
-            if operators > 0 && !(known && graph.operators.len() == nodes) {
-                return Err(GeneratorError::Operators { component, operators, nodes });
-            }
-        }
-        Ok(())
+            ComponentShape { nodes, operators, edge_operators: 0 }
+        };
+        self.components.iter().map(shape).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The network of one graph: embeddings, two LSTM layers, heads; forward and backward over a batch of graphs.
 
 use super::super::loss::weighted;
+use super::super::passes::Example;
 use super::layer::{Backward, LayerState, PackedLayer};
 use super::parameters::{LAYERS, Layout, LstmConfig};
 use super::sequence::{Choice, Decision, decisions};
@@ -18,13 +19,6 @@ pub(super) struct Network {
     pub layout: Layout,
     pub decisions: Vec<Decision>,
     pub parameters: Vec<f32>,
-}
-
-/// A graph and its weight in the loss.
-#[derive(Clone, Copy)]
-pub(super) struct Example<'a> {
-    pub graph: &'a LabelledGraph,
-    pub rho: f64,
 }
 
 /// Packed weights and the memory of a pass, kept from batch to batch.

@@ -1,7 +1,8 @@
-use super::network::{Example, Memory, Network};
+use super::network::{Memory, Network};
 use super::parameters::LAYERS;
 use super::sequence::{Choice, Decision};
 use super::*;
+use crate::generator::passes::Example;
 use std::collections::HashMap;
 
 const SHAPES: [ComponentShape; 2] = [
@@ -195,7 +196,7 @@ fn a_fit_raises_what_is_good_and_lowers_what_is_bad() {
     assert!(after[0] > before[0] && after[1] > before[1] && after[2] < before[2], "{before:?} {after:?}");
     let mut again = LstmGenerator::new(&SHAPES, 16, 1, 2).unwrap();
     assert_eq!(again.fit(&buffer, &[1.0, 0.5, -0.5], &settings(60), &stop).unwrap().unwrap(), report);
-    stop.store(true, Ordering::Relaxed);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(again.fit(&buffer, &[1.0, 0.5, -0.5], &settings(1), &stop).unwrap(), None);
 }
 

@@ -17,6 +17,7 @@ const SETTINGS: FitSettings =
 fn config() -> GeneratorConfig {
     GeneratorConfig {
         warm: false,
+        condition_on_operators: false,
         rnn_hidden: 128,
         kind: GeneratorKind::Gran,
         hidden: 16,

@@ -4,11 +4,12 @@ use super::reference::{Parameters, central_differences, prefix_edges, values};
 use super::{random_graph, small, stream};
 use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Matrix, Sum};
-use crate::generator::fit::{Crew, Example, Minibatch, Trainer};
+use crate::generator::fit::{Crew, Minibatch, Trainer};
 use crate::generator::gru::{GruInputs, GruState};
 use crate::generator::head::{BoundHead, HeadState};
 use crate::generator::mixture::{Mixture, Operators, RowLogits};
 use crate::generator::pass::{Backward, Forward, RoundGraph, Scratch};
+use crate::generator::passes::Example;
 use crate::generator::prefixes::{PrefixBatch, Stage};
 use crate::generator::round::{BoundRound, RoundState};
 use crate::generator::weights::Weights;
@@ -230,7 +231,7 @@ fn softmax_over_operators() {
     assert_eq!(operators.log_probability(&[0.0; 4], 9), f64::NEG_INFINITY);
 }
 
-fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
+pub fn check_end_to_end(gran: Gran, graphs: &[LabelledGraph], rhos: &[f64]) {
     let what = format!("{:?}", gran.config);
     let mut trainers = [Trainer::new(gran, 1e-3)];
     let example = |_: usize, index: usize| Example { graph: &graphs[index], rho: rhos[index] };

@@ -2,6 +2,7 @@
 //! published losses.
 
 mod checkpoint;
+mod edge_operators;
 mod fitting;
 mod gradients;
 mod probabilities;

@@ -91,7 +91,15 @@ impl Parameters<'_> {
 
     fn initial_state(&self, graph: &LabelledGraph, node: usize) -> Vec<f64> {
         let nodes = self.config().nodes;
-        let row: Vec<f64> = (0..nodes).map(|j| f64::from(j < node && graph.dag.has_edge(j, node))).collect();
+        let mut row: Vec<f64> = (0..nodes).map(|j| f64::from(j < node && graph.dag.has_edge(j, node))).collect();
+        let GranConfig { operators, edge_operators, .. } = *self.config();
+        if self.config().condition_on_operators {
+            row.extend((0..operators).map(|operator| f64::from(self.operator(graph, node) == operator)));
+            let edge = |j: usize, operator: usize| {
+                f64::from(j < node && graph.dag.has_edge(j, node) && self.edge_operator(graph, j, node) == operator)
+            };
+            row.extend((0..nodes).flat_map(|j| (0..edge_operators).map(move |operator| edge(j, operator))));
+        }
         let mut state = self.linear("input", &row);
         if self.config().input == InputLayout::Released {
             state.extend((0..nodes).map(|j| f64::from(j == node)));
@@ -99,8 +107,20 @@ impl Parameters<'_> {
         state
     }
 
-    /// Log-probabilities of row and operator `new`.
-    fn step(&self, graph: &LabelledGraph, new: usize) -> [f64; 2] {
+    /// The operator of a node; labels lie row by row, a node's own before those of the edges into it.
+    fn operator(&self, graph: &LabelledGraph, node: usize) -> usize {
+        let edges = if self.config().edge_operators > 0 { node * node.saturating_sub(1) / 2 } else { 0 };
+        usize::from(graph.operators[node + edges])
+    }
+
+    /// The operator of an edge.
+    fn edge_operator(&self, graph: &LabelledGraph, from: usize, to: usize) -> usize {
+        let nodes = if self.config().operators > 0 { to + 1 } else { 0 };
+        usize::from(graph.operators[nodes + to * (to - 1) / 2 + from])
+    }
+
+    /// Log-probabilities of the row, the operator and the edge operators of `new`.
+    fn step(&self, graph: &LabelledGraph, new: usize) -> [f64; 3] {
         let mut states: Vec<_> = (0..new).map(|node| self.initial_state(graph, node)).collect();
         states.push(vec![0.0; self.config().hidden]);
         let edges = prefix_edges(graph, new);
@@ -124,30 +144,35 @@ impl Parameters<'_> {
         }
         let operator = match self.config().operators {
             0 => 0.0,
-            _ => softmax(&self.layers("operator", 3, &states[new]))[usize::from(graph.operators[new])].ln(),
+            _ => softmax(&self.layers("operator", 3, &states[new]))[self.operator(graph, new)].ln(),
         };
-        [components.iter().sum::<f64>().ln(), operator]
-    }
-
-    /// Log-probabilities of all rows and of all operators.
-    fn scores(&self, graph: &LabelledGraph) -> [f64; 2] {
-        let steps = (0..self.config().nodes).map(|new| self.step(graph, new));
-        steps.fold([0.0; 2], |sum, step| [sum[0] + step[0], sum[1] + step[1]])
+        let edges = (0..new).filter(|&j| graph.dag.has_edge(j, new) && self.config().edge_operators > 0);
+        let edge_operators = edges.map(|j| {
+            let logits = self.layers("edge_operator", 3, &difference(j));
+            softmax(&logits)[self.edge_operator(graph, j, new)].ln()
+        });
+        [components.iter().sum::<f64>().ln(), operator, edge_operators.sum()]
     }
 
     pub fn log_probability(&self, graph: &LabelledGraph) -> f64 {
-        self.scores(graph).iter().sum()
+        (0..self.config().nodes).flat_map(|new| self.step(graph, new)).sum()
     }
 
     /// The loss of a minibatch of graphs with weights.
     pub fn loss(&self, graphs: &[LabelledGraph], rhos: &[f64]) -> f64 {
         let nodes = self.config().nodes as f64;
         let terms = graphs.iter().zip(rhos).map(|(graph, rho)| {
-            let [rows, operators] = self.scores(graph);
-            let l = match self.config().loss {
-                LossScale::Mean => -rows / (nodes * (nodes + 1.0) / 2.0) - 0.5 * operators / nodes,
-                LossScale::Sum => -rows - operators,
-            };
+            let losses = (0..self.config().nodes).map(|new| {
+                let [row, operator, edge_operators] = self.step(graph, new);
+                let edges = graph.dag.predecessors(new).count().max(1) as f64;
+                match self.config().loss {
+                    LossScale::Mean => {
+                        -row / (nodes * (nodes + 1.0) / 2.0) - 0.5 * operator / nodes - 0.125 * edge_operators / edges
+                    }
+                    LossScale::Sum => -row - operator - edge_operators,
+                }
+            });
+            let l: f64 = losses.sum();
             if *rho > 0.0 { rho * l } else { rho * (1.0 - (-l).exp() + 1e-6).ln() }
         });
         terms.sum::<f64>() / graphs.len() as f64
@@ -182,7 +207,8 @@ fn softmax(logits: &[f64]) -> Vec<f64> {
 
 /// Gradient of `f` by central differences.
 pub fn central_differences(values: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
-    let step = 1e-5;
+    // So small that hardly a kink of a ReLU lies within.
+    let step = 1e-6;
     let moved = |index: usize, by: f64| {
         let mut values = values.to_vec();
         values[index] += by;

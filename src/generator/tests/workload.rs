@@ -4,7 +4,8 @@
 //! gradient is nearly zero: in f64 the same program gives 190.97242 190.91288 190.87829 190.83534 without attention, and
 //! in f32 with another order of the products 190.97243 190.91290 190.88258 190.81801.
 
-use crate::generator::fit::{Crew, Example, Minibatch, Trainer};
+use crate::generator::fit::{Crew, Minibatch, Trainer};
+use crate::generator::passes::Example;
 use crate::generator::{Gran, GranConfig};
 use crate::graph::{Dag, LabelledGraph};
 use crate::random::{Purpose, StreamKey};

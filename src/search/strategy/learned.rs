@@ -2,7 +2,7 @@
 
 use super::{Context, Share, Situation, Strategy, Suggestion};
 use crate::random::Stream;
-use crate::search::schedule::explored;
+use crate::search::schedule::{explored, is_stuck};
 use crate::search::{Event, Proposer, SearchError, replay, shaping};
 use crate::store::RefitRecord;
 use std::sync::atomic::AtomicBool;
@@ -71,8 +71,10 @@ impl<P: Proposer> Learned<P> {
 
 /// The explorer's part where the model draws anything at all.
 fn own_part(situation: &Situation) -> Option<usize> {
-    let explored = explored(situation.search.exploration, situation.iteration, situation.size);
-    (explored < situation.size && situation.succeeded() >= LEAST_BUFFER).then_some(explored)
+    let Situation { search, iteration, size, history, .. } = *situation;
+    let explored = explored(search, iteration, size);
+    let draws = explored < size && situation.succeeded() >= LEAST_BUFFER && !is_stuck(search, iteration, history);
+    draws.then_some(explored)
 }
 
 /// What a model is fitted to.

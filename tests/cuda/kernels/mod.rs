@@ -17,7 +17,7 @@ use crate::memory::{Memory, Sum};
 use crate::support::Numbers;
 
 /// Runs `check` on `cases` inputs of a strategy, always the same ones.
-fn for_each<S: Strategy>(cases: u32, strategy: S, check: impl Fn(S::Value)) {
+pub fn for_each<S: Strategy>(cases: u32, strategy: S, check: impl Fn(S::Value)) {
     let config = Config { cases, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&strategy, |value| -> TestCaseResult {
         check(value);
