@@ -1,7 +1,7 @@
 //! The CPU kernels, a fused node and whole steps, each with flops, bytes and its share of this machine's ceilings.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use graphpnas_fast::device::cpu::bench::{DepthwiseBench, GatherBench, NetworkBench, PointwiseBench, Work};
+use graphpnas_fast::device::cpu::bench::{DenseBench, DepthwiseBench, GatherBench, NetworkBench, PointwiseBench, Work};
 use graphpnas_fast::device::cpu::{InstructionSet, copy_rate, fma_peak};
 use graphpnas_fast::net::Workload;
 use std::sync::OnceLock;
@@ -51,6 +51,16 @@ fn pointwise(criterion: &mut Criterion) {
     }
 }
 
+fn dense(criterion: &mut Criterion) {
+    for (side, channels, size) in [(16, 128, 3), (32, 128, 3), (8, 256, 3), (32, 36, 5)] {
+        let name = format!("dense {size}x{size}, {channels} channels, {side} x {side}");
+        let mut kernel = DenseBench::new(side, channels, size);
+        let work = kernel.work();
+        bench(criterion, &name, work, || kernel.forward());
+        bench(criterion, &format!("{name}, gradient of the weight"), work, || kernel.weight_gradient());
+    }
+}
+
 fn depthwise(criterion: &mut Criterion) {
     for (side, images) in [(4, 8), (7, 2), (14, 1), (16, 1)] {
         let mut kernel = DepthwiseBench::new(side, images);
@@ -91,6 +101,6 @@ fn networks(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(2));
-    targets = pointwise, depthwise, aggregation, networks
+    targets = pointwise, dense, depthwise, aggregation, networks
 }
 criterion_main!(benches);

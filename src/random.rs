@@ -43,6 +43,8 @@ pub enum Purpose {
     Policy = 14,
     /// An LSTM generator's initial parameters.
     LstmInitialise = 15,
+    /// A supernet's initial weights and the networks that its steps train.
+    Supernet = 16,
 }
 
 /// The key of one stream.

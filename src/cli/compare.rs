@@ -154,7 +154,7 @@ impl Material {
     fn new(config: &Config) -> anyhow::Result<Material> {
         let table = match config.oracle.kind {
             crate::config::OracleKind::Table => Some(crate::table::Table::open(config)?),
-            crate::config::OracleKind::Training => None,
+            crate::config::OracleKind::Training | crate::config::OracleKind::Supernet => None,
         };
         Ok(Material { table })
     }

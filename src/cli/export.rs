@@ -7,9 +7,11 @@ use super::output::{json_text, remark};
 use super::run_directory::RunDirectory;
 use super::training::Network;
 use super::workbench::Workbench;
+use crate::config::SpaceKind;
 use crate::graph::to_dot;
 use crate::net::weights_to_safetensors;
 use crate::report::svg;
+use crate::space::enas::OPERATORS;
 use crate::space::space_of;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -70,7 +72,10 @@ fn wiring(run: &RunDirectory, arguments: &ExportArguments) -> anyhow::Result<Str
     let chosen = arguments.choice.choose(run, space.as_ref())?;
     let title = title(run, &chosen);
     match arguments.format {
-        Format::Dot => Ok(to_dot(&title, &space.disassemble(&chosen.architecture)?, &[])),
+        Format::Dot => {
+            let operators: &[&str] = if space.kind() == SpaceKind::Enas { &OPERATORS } else { &[] };
+            Ok(to_dot(&title, &space.disassemble(&chosen.architecture)?, operators))
+        }
         Format::Svg => Ok(svg::architecture(&chosen.architecture, &title)),
         _ => json_text(&chosen.architecture),
     }

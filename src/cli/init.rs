@@ -23,6 +23,8 @@ pub(super) struct InitArguments {
 enum Space {
     /// One random graph a stage
     Randwire,
+    /// ENAS's macro space: layers with operators and skips
+    Enas,
     /// NAS-Bench-101, looked up in its table
     Nasbench101,
     /// NAS-Bench-201, looked up in its table
@@ -34,6 +36,7 @@ enum Space {
 pub(super) fn execute(arguments: &InitArguments) -> CommandResult {
     let text = annotated(match arguments.space {
         Space::Randwire => SpaceKind::Randwire,
+        Space::Enas => SpaceKind::Enas,
         Space::Nasbench101 => SpaceKind::Nasbench101,
         Space::Nasbench201 => SpaceKind::Nasbench201,
         Space::Table => SpaceKind::Table,

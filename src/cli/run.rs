@@ -138,6 +138,7 @@ fn headline(config: &Config, bench: &Workbench, directory: &Path) -> String {
     let (space, device) = (&config.space, bench.device_facts());
     let networks = match space.kind {
         SpaceKind::Randwire => format!("networks of {} stages of {} nodes", space.stages, space.nodes),
+        SpaceKind::Enas => format!("networks of {} layers", space.layers),
         kind => format!("cells of the space {}", kind.name()),
     };
     format!(

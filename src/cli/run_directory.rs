@@ -3,7 +3,6 @@
 use super::files;
 use super::summary::RunSummary;
 use super::training::BEST;
-use crate::config::OracleKind;
 use crate::generator::Fitted;
 use crate::net::{Plan, Weights, weights_from_safetensors};
 use crate::report::{MANIFEST_FILE_NAME, Manifest};
@@ -69,7 +68,7 @@ impl RunDirectory {
             files.push(GENERATOR_FILE);
         }
         // What a table knows was not trained here.
-        if self.record.config.oracle.kind == OracleKind::Training {
+        if self.record.config.oracle.kind.trains() {
             files.extend([BEST.weights, BEST.onnx]);
         }
         self.record.finished.is_some() && files.iter().all(|name| self.path.join(name).is_file())

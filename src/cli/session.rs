@@ -8,9 +8,9 @@ use super::progress::Progress;
 use super::run_directory::{GENERATOR_FILE, REPORT_FILE, read_weights};
 use super::training::{BEST, LongTraining, Network, write_architecture, write_onnx, write_weights};
 use super::workbench::{Images, Material, Workbench};
-use crate::config::Config;
+use crate::config::{Config, OracleKind};
 use crate::net::{Plan, Weights};
-use crate::oracle::{Oracle, TrainingOracle, lower};
+use crate::oracle::{EpochReport, Oracle, SupernetOracle, TrainingOracle, lower};
 use crate::report::{MANIFEST_FILE_NAME, Manifest, html};
 use crate::search::{Ending, Search, Selected, best};
 use crate::store::{CandidateRecord, FinalRecord, Journal, RunRecord};
@@ -18,6 +18,9 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// The weights that all candidates share.
+const SUPERNET_FILE: &str = "supernet.safetensors";
 
 /// What a session works with.
 pub(super) struct Session<'a> {
@@ -82,8 +85,13 @@ impl Session<'_> {
     /// The search to its end, and its strategy with what it has learnt. `None`: stopped.
     fn search(&self, journal: &mut Journal) -> anyhow::Result<Option<Selected>> {
         let bench = self.bench;
-        let training;
+        let (training, supernet);
         let oracle: &dyn Oracle = match &bench.material {
+            Material::Images(images) if self.config.oracle.kind == OracleKind::Supernet => {
+                let Some(trained) = self.supernet(images)? else { return Ok(None) };
+                supernet = trained;
+                &supernet
+            }
             Material::Images(Images { dataset, splits }) => {
                 training = TrainingOracle::new(self.config, Arc::clone(dataset), splits);
                 &training
@@ -101,6 +109,27 @@ impl Session<'_> {
         };
         let ending = search.run(journal)?;
         Ok((ending == Ending::Finished).then_some(strategy))
+    }
+
+    /// The supernet, trained, or taken up where an interrupted session left it. `None`: stopped.
+    fn supernet(&self, images: &Images) -> anyhow::Result<Option<SupernetOracle>> {
+        let data = (Arc::clone(&images.dataset), &*images.splits);
+        let mut oracle = SupernetOracle::new(self.config, data, self.bench.threads)?;
+        let path = self.directory.join(SUPERNET_FILE);
+        // A file that cannot be read is made anew.
+        if let Ok(checkpoint) = std::fs::read(&path) {
+            oracle.resume(&checkpoint);
+        }
+        let epochs = self.config.oracle.training.epochs;
+        if oracle.losses().len() < epochs {
+            let parameters = oracle.trained_parameters();
+            self.progress.training(&format!("the supernet of {parameters} parameters"), epochs);
+        }
+        let epoch_done = |oracle: &SupernetOracle, report: EpochReport| {
+            self.progress.epoch(&report);
+            files::write(&path, &oracle.checkpoint())
+        };
+        Ok(oracle.train(epoch_done, self.stop)?.then_some(oracle))
     }
 
     /// The best network's weights: those of the file in a finished run, else trained now. `None`: stopped.

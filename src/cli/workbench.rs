@@ -1,7 +1,7 @@
 //! What a run works with: its data, its space and this machine.
 
 use super::output::remark;
-use crate::config::{Config, DeviceChoice, OracleKind};
+use crate::config::{Config, DeviceChoice};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::oracle::TableOracle;
@@ -55,7 +55,7 @@ impl Images {
 
 impl Material {
     fn load(config: &Config) -> anyhow::Result<Material> {
-        if config.oracle.kind == OracleKind::Training {
+        if config.oracle.kind.trains() {
             return Ok(Material::Images(Images::load(config)?));
         }
         let oracle = TableOracle::new(Table::open(config)?);

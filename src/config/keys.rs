@@ -113,8 +113,9 @@ pub(super) const KEYS: &[Key] = &[
         "space",
         "kind",
         "\"randwire\"",
-        Form::Choice(&["randwire", "nasbench101", "nasbench201", "table"]),
-        "randwire: one random graph a stage; the others: cells that a table knows, table being any table of yours",
+        Form::Choice(&["randwire", "enas", "nasbench101", "nasbench201", "table"]),
+        "randwire: one random graph a stage; enas: layers with operators and skips; nasbench101: cells, trained or looked up; \
+         the others: cells that a table knows, table being any table of yours",
     ),
     key("space", "nodes", "8", Form::Integer(2, 128), "randwire: nodes of every stage's graph"),
     key(
@@ -124,10 +125,19 @@ pub(super) const KEYS: &[Key] = &[
         Form::Integer(1, 6),
         "randwire: stages; each halves the image and doubles the channels",
     ),
-    key("space", "channels", "8", Form::Integer(1, 4096), "randwire: channels of the first stage"),
+    key(
+        "space",
+        "channels",
+        "8",
+        Form::Integer(1, 4096),
+        "randwire, nasbench101 (published: 128): channels of the first stage or stack; enas (published: 36): of every layer",
+    ),
     key("space", "stem_stride", "1", Form::Integer(1, 2), "randwire: stride of the first convolution"),
     key("space", "head", "128", Form::Integer(1, 65_536), "randwire: channels of the 1x1 convolution before the pool"),
     key("space", "vertices", "7", Form::Integer(3, 7), "nasbench101: the most vertices of a cell"),
+    key("space", "stacks", "3", Form::Integer(1, 6), "nasbench101, trained: stacks; each doubles the channels"),
+    key("space", "cells", "3", Form::Integer(1, 32), "nasbench101, trained: cells in a stack"),
+    key("space", "layers", "12", Form::Integer(1, 64), "enas: layers; after each third the image is halved"),
     key(
         "space",
         "encoding",
@@ -205,7 +215,8 @@ pub(super) const KEYS: &[Key] = &[
         "explorer",
         "[\"ws\", \"er\"]",
         Form::Choices(&["ws", "er", "ba", "uniform", "full"]),
-        "what the explorer draws in turn; randwire: ws, er, ba (classical random graphs); nasbench101: uniform (the authors' \
+        "what the explorer draws in turn; randwire: ws, er, ba (classical random graphs); enas: uniform (every network as \
+         likely), er (skips with er_probability); nasbench101: uniform (the authors' \
          explorer: 3 to vertices vertices, an edge with probability 0.25), full (all vertices, 0.5), er (all vertices); \
          nasbench201: uniform (any operator but none), full (any operator); table: uniform (any row)",
     ),
@@ -257,8 +268,10 @@ pub(super) const KEYS: &[Key] = &[
         "oracle",
         "kind",
         "\"training\"",
-        Form::Choice(&["training", "table"]),
-        "training: candidates are trained (randwire); table: they are looked up (every other space)",
+        Form::Choice(&["training", "supernet", "table"]),
+        "training: candidates are trained (randwire, enas, nasbench101); supernet: one network that shares its weights with \
+         all of them is (enas); table: they are looked up (nasbench101, nasbench201, \
+         table)",
     ),
     key(
         "oracle",
@@ -280,6 +293,13 @@ pub(super) const KEYS: &[Key] = &[
         "0",
         Form::Integer(0, 108),
         "nasbench101: the budget whose accuracies count, in epochs; 0: the largest of the table",
+    ),
+    key(
+        "oracle",
+        "statistics_images",
+        "1000",
+        Form::Integer(2, 100_000_000),
+        "supernet: training images from which a candidate's batch-norm statistics are taken",
     ),
     key("oracle", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
     key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),

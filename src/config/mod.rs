@@ -185,7 +185,7 @@ pub struct SpaceConfig {
     pub nodes: usize,
     /// Number of stages; stage s has `channels << s` channels and halves the image.
     pub stages: usize,
-    /// Channels of the first stage.
+    /// Channels of the first stage or stack, or of every layer.
     pub channels: usize,
     /// Stride of the stem convolution, 1 or 2.
     pub stem_stride: usize,
@@ -193,6 +193,12 @@ pub struct SpaceConfig {
     pub head: usize,
     /// NAS-Bench-101: the most vertices of a cell.
     pub vertices: usize,
+    /// NAS-Bench-101, where its networks are trained: stacks of cells, with a pool between two of them.
+    pub stacks: usize,
+    /// NAS-Bench-101, where its networks are trained: cells in a stack.
+    pub cells: usize,
+    /// ENAS: layers.
+    pub layers: usize,
     /// NAS-Bench-201: what the generator sees of a cell.
     pub encoding: CellEncoding,
 }
@@ -203,6 +209,8 @@ pub struct SpaceConfig {
 pub enum SpaceKind {
     /// One random graph a stage.
     Randwire,
+    /// A chain of layers with operators, and skips between them.
+    Enas,
     /// Cells with operators on the vertices.
     Nasbench101,
     /// Cells with operators on the edges.
@@ -216,6 +224,7 @@ impl SpaceKind {
     pub fn name(self) -> &'static str {
         match self {
             SpaceKind::Randwire => "randwire",
+            SpaceKind::Enas => "enas",
             SpaceKind::Nasbench101 => "nasbench101",
             SpaceKind::Nasbench201 => "nasbench201",
             SpaceKind::Table => "table",
@@ -459,9 +468,26 @@ pub struct OracleConfig {
     pub dataset: BenchmarkDataset,
     /// Which budget of a NAS-Bench-101 table counts, in epochs; 0: the largest.
     pub table_epochs: u32,
-    /// How a candidate is trained.
+    /// Of the supernet only.
+    #[serde(flatten)]
+    pub supernet: SupernetConfig,
+    /// How a candidate, or the supernet, is trained.
     #[serde(flatten)]
     pub training: TrainingConfig,
+}
+
+impl OracleKind {
+    /// Whether there are networks and images to train them on.
+    pub fn trains(self) -> bool {
+        self != OracleKind::Table
+    }
+}
+
+/// What only a supernet needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SupernetConfig {
+    /// Training images from which a candidate's batch-norm statistics are taken before it is scored.
+    pub statistics_images: usize,
 }
 
 /// Where rewards come from.
@@ -470,6 +496,8 @@ pub struct OracleConfig {
 pub enum OracleKind {
     /// Every candidate is trained.
     Training,
+    /// One network that shares its weights with all candidates is trained; candidates are scored with them.
+    Supernet,
     /// Every candidate is looked up.
     Table,
 }

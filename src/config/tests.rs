@@ -86,7 +86,16 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[search]\nexplorer = [\"ws\", \"full\"]", &["search.explorer", "\"full\"", "\"randwire\"", "\"ba\""]),
     ("[space]\nvertices = 8", &["space.vertices = 8", "3 to 7"]),
     ("[space]\nencoding = \"edges\"", &["space.encoding = \"edges\"", "\"line-graph\"", "\"edge-operators\""]),
-    ("[space]\nkind = \"nasbench101\"", &["oracle.kind = \"training\"", "\"table\"", "\"nasbench101\""]),
+    ("[space]\nkind = \"nasbench201\"", &["oracle.kind = \"training\"", "\"table\"", "\"nasbench201\""]),
+    ("[space]\nkind = \"nasbench101\"", &["search.explorer", "\"ws\"", "\"uniform\", \"full\", \"er\""]),
+    ("[space]\nkind = \"enas\"\n[oracle]\nkind = \"table\"", &["oracle.kind = \"table\"", "\"training\"", "\"enas\""]),
+    (
+        "[space]\nkind = \"enas\"\n[search]\nexplorer = [\"er\"]\n[generator]\nhidden = 9",
+        &["generator.hidden = 9", "15", "space.layers"],
+    ),
+    ("[oracle]\nkind = \"supernet\"", &["oracle.kind = \"supernet\"", "\"enas\"", "\"randwire\""]),
+    ("[oracle]\nstatistics_images = 1", &["oracle.statistics_images = 1", "from 2"]),
+    ("[space]\nlayers = 0", &["space.layers = 0", "1 to 64"]),
     ("[oracle]\nkind = \"table\"", &["oracle.kind = \"table\"", "\"training\"", "\"randwire\""]),
     ("[oracle]\ntable = \"t.csv\"", &["oracle.table", "leave it out"]),
     ("[oracle]\ntable = 7", &["oracle.table = 7", "a file"]),
@@ -277,6 +286,12 @@ fn images_are_looked_for_beside_the_file_that_names_them() {
     assert_eq!((data.path, data.cache), (Some(folder.path().join("mine")), Some("/tmp/c".into())));
     let data = Config::from_file(&path, &set("data.path", "other.tar")).unwrap().data;
     assert_eq!(data.path, Some("other.tar".into()));
+}
+
+#[test]
+fn the_supernets_configuration_is_right() {
+    let config = Config::from_file(Path::new("configs/enas-smoke.toml"), &[]).unwrap();
+    assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::fmt::Write;
 fn changes(kind: SpaceKind) -> &'static [(&'static str, &'static str, &'static str)] {
     match kind {
         SpaceKind::Randwire => &[],
+        SpaceKind::Enas => {
+            &[("run", "name", "\"enas\""), ("space", "kind", "\"enas\""), ("search", "explorer", "[\"uniform\"]")]
+        }
         SpaceKind::Nasbench101 => &[
             ("run", "name", "\"nasbench101\""),
             ("space", "kind", "\"nasbench101\""),

@@ -24,7 +24,16 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             check_state_width(config, config.space.nodes, "space.nodes")?;
             check_explorer(config)
         }
-        SpaceKind::Nasbench101 => check_state_width(config, config.space.vertices, "space.vertices"),
+        SpaceKind::Enas => {
+            check_data(config)?;
+            check_state_width(config, config.space.layers, "space.layers")
+        }
+        SpaceKind::Nasbench101 => {
+            if config.oracle.kind.trains() {
+                check_data(config)?;
+            }
+            check_state_width(config, config.space.vertices, "space.vertices")
+        }
         SpaceKind::Nasbench201 => match config.space.encoding {
             CellEncoding::LineGraph => check_state_width(config, NASBENCH201_EDGES, "the edges of a cell"),
             CellEncoding::EdgeOperators => check_state_width(config, NASBENCH201_NODES, "the nodes of a cell"),
@@ -38,6 +47,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 fn explorers(kind: SpaceKind) -> &'static [ClassicalKind] {
     match kind {
         SpaceKind::Randwire => &[ClassicalKind::Ws, ClassicalKind::Er, ClassicalKind::Ba],
+        SpaceKind::Enas => &[ClassicalKind::Uniform, ClassicalKind::Er],
         SpaceKind::Nasbench101 => &[ClassicalKind::Uniform, ClassicalKind::Full, ClassicalKind::Er],
         SpaceKind::Nasbench201 => &[ClassicalKind::Uniform, ClassicalKind::Full],
         SpaceKind::Table => &[ClassicalKind::Uniform],
@@ -54,14 +64,27 @@ fn check_kinds(config: &Config) -> Result<(), ConfigError> {
     Err(ConfigError::Conflict(message))
 }
 
-/// Only RandWire's networks are trained, and only tables know the others.
+/// Whether a space's networks can be trained, and whether tables know them.
+fn sources_of_rewards(kind: SpaceKind) -> (bool, bool) {
+    match kind {
+        SpaceKind::Randwire | SpaceKind::Enas => (true, false),
+        SpaceKind::Nasbench101 => (true, true),
+        SpaceKind::Nasbench201 | SpaceKind::Table => (false, true),
+    }
+}
+
+/// A space's rewards come from where they can.
 fn check_oracle(config: &Config) -> Result<(), ConfigError> {
     let (oracle, space) = (&config.oracle, config.space.kind.name());
-    let trained = config.space.kind == SpaceKind::Randwire;
-    refuse(trained && oracle.kind == OracleKind::Table, || {
+    let (trainable, tabulated) = sources_of_rewards(config.space.kind);
+    let trained = oracle.kind.trains();
+    refuse(oracle.kind == OracleKind::Supernet && config.space.kind != SpaceKind::Enas, || {
+        format!("oracle.kind = \"supernet\": only the networks of space.kind = \"enas\" share weights, not {space:?}")
+    })?;
+    refuse(!tabulated && !trained, || {
         format!("oracle.kind = \"table\": must be \"training\" for space.kind = {space:?}")
     })?;
-    refuse(!trained && oracle.kind == OracleKind::Training, || {
+    refuse(!trainable && trained, || {
         format!("oracle.kind = \"training\": must be \"table\" for space.kind = {space:?}")
     })?;
     refuse(!trained && oracle.table.is_none(), || {

@@ -1,6 +1,6 @@
 //! What a plan means, in f64 and without any cleverness: the yardstick of every device.
 
-use crate::net::{BatchNorm, Op, OpKind, ParameterId, Plan, ValueShape, Weighting, Weights};
+use crate::net::{BatchNorm, Op, OpKind, ParameterId, Plan, Pooling, ValueShape, Weighting, Weights, Window};
 use crate::random::{Purpose, StreamKey};
 use rand::RngExt;
 
@@ -87,10 +87,13 @@ impl<'a> Reference<'a> {
             let inputs: Vec<Value> = op.inputs.iter().map(|id| values[id.0].clone()).collect();
             let shape = self.plan.values[op.output.0];
             let raw = self.apply(op, &inputs, shape, batch, images);
-            let data = match shape.norm {
+            let mut data = match shape.norm {
                 Some(norm) => self.normalise(raw, shape, norm, images, batch.training),
                 None => raw,
             };
+            if shape.relu {
+                data.iter_mut().for_each(|v| *v = v.max(0.0));
+            }
             values.push(Value { shape, data });
         }
         values.pop().map_or(Vec::new(), |last| last.data)
@@ -113,26 +116,45 @@ impl<'a> Reference<'a> {
         match op.kind {
             OpKind::Stem { weight, stride } => {
                 let image = self.plan.image;
-                let input =
-                    ValueShape { channels: image.channels, height: image.height, width: image.width, norm: None };
+                let input = ValueShape {
+                    channels: image.channels,
+                    height: image.height,
+                    width: image.width,
+                    norm: None,
+                    relu: false,
+                };
                 let data = channels_first(batch.pixels, input, images);
-                convolve(&Value { shape: input, data }, &self.tensors[weight.0], shape, Window { size: 3, stride })
+                convolve(&Value { shape: input, data }, &self.tensors[weight.0], shape, Window::new(3, stride))
             }
             OpKind::Node { weighting, depthwise, pointwise, stride } => {
                 let mut sum = self.weighted_sum(inputs, weighting);
                 sum.data.iter_mut().for_each(|v| *v = v.max(0.0));
                 let middle = ValueShape { channels: sum.shape.channels, ..shape };
-                let data = convolve_depthwise(&sum, &self.tensors[depthwise.0], middle, stride);
-                let window = Window { size: 1, stride: 1 };
-                convolve(&Value { shape: middle, data }, &self.tensors[pointwise.0], shape, window)
+                let data = convolve_depthwise(&sum, &self.tensors[depthwise.0], middle, Window::new(3, stride));
+                convolve(&Value { shape: middle, data }, &self.tensors[pointwise.0], shape, Window::new(1, 1))
             }
             OpKind::Mean => self.weighted_sum(inputs, Weighting::Mean).data,
             OpKind::Pointwise { weight } => {
                 let mean = self.weighted_sum(inputs, Weighting::Mean);
-                convolve(&mean, &self.tensors[weight.0], shape, Window { size: 1, stride: 1 })
+                convolve(&mean, &self.tensors[weight.0], shape, Window::new(1, 1))
             }
-            OpKind::Classifier { weight, bias } => {
-                let mut features = pool(&inputs[0]);
+            OpKind::Convolution { weight, window } => {
+                let weight = &self.tensors[weight.0];
+                let channels = weight.len() / (shape.channels * window.size * window.size);
+                convolve(&sum_of_first(inputs, channels), weight, shape, window)
+            }
+            OpKind::Separable { depthwise, pointwise, window } => {
+                let depthwise = &self.tensors[depthwise.0];
+                let sum = sum_of_first(inputs, depthwise.len() / (window.size * window.size));
+                let middle = ValueShape { channels: sum.shape.channels, ..shape };
+                let data = convolve_depthwise(&sum, depthwise, middle, window);
+                convolve(&Value { shape: middle, data }, &self.tensors[pointwise.0], shape, Window::new(1, 1))
+            }
+            OpKind::Pool { pooling, window } => pool(&sum_of_first(inputs, shape.channels), shape, (pooling, window)),
+            OpKind::Sum => sum_of_first(inputs, shape.channels).data,
+            OpKind::Concatenation => concatenate(inputs, images),
+            OpKind::Classifier { weight, bias, relu } => {
+                let mut features = average(&inputs[0], relu);
                 if let Some(mask) = batch.dropout {
                     features.iter_mut().zip(mask).for_each(|(f, &m)| *f *= f64::from(m));
                 }
@@ -201,28 +223,70 @@ fn channels_first(pixels: &[f32], shape: ValueShape, images: usize) -> Vec<f64> 
     data
 }
 
-/// A square window with padding `size / 2`.
-#[derive(Clone, Copy)]
-struct Window {
-    size: usize,
-    stride: usize,
+/// The sum of the first channels of values.
+fn sum_of_first(inputs: &[Value], channels: usize) -> Value {
+    let shape = ValueShape { channels, ..inputs[0].shape };
+    let pixels = shape.height * shape.width;
+    let first = |input: &Value| -> Vec<f64> {
+        let images = input.data.chunks(input.shape.channels * pixels);
+        images.flat_map(|image| image[..channels * pixels].iter().copied()).collect()
+    };
+    let mut data = first(&inputs[0]);
+    for input in &inputs[1..] {
+        data.iter_mut().zip(first(input)).for_each(|(sum, value)| *sum += value);
+    }
+    Value { shape, data }
 }
 
-/// One output of one input channel under a window.
-fn window_sum(plane: &[f64], shape: ValueShape, weight: &[f64], (y, x): (usize, usize), window: Window) -> f64 {
-    let mut sum = 0.0;
+fn concatenate(inputs: &[Value], images: usize) -> Vec<f64> {
+    let part = |input: &Value, image: usize| {
+        let floats = input.data.len() / images;
+        input.data[image * floats..][..floats].to_vec()
+    };
+    (0..images).flat_map(|image| inputs.iter().flat_map(move |input| part(input, image))).collect()
+}
+
+/// Calls `visit(tap, value)` for what a window covers of a plane.
+fn under(plane: &[f64], shape: ValueShape, (y, x): (usize, usize), window: Window, mut visit: impl FnMut(usize, f64)) {
+    let (border, first) = (window.border(), |at: usize| at * window.stride + window.shift);
     for i in 0..window.size {
         for j in 0..window.size {
-            let (row, column) = (y * window.stride + i, x * window.stride + j);
-            let border = window.size / 2;
+            let (row, column) = (first(y) + i, first(x) + j);
             let inside =
                 (border..shape.height + border).contains(&row) && (border..shape.width + border).contains(&column);
             if inside {
-                sum += weight[i * window.size + j] * plane[(row - border) * shape.width + column - border];
+                visit(i * window.size + j, plane[(row - border) * shape.width + column - border]);
             }
         }
     }
+}
+
+/// One output of one input channel under a window.
+fn window_sum(plane: &[f64], shape: ValueShape, weight: &[f64], at: (usize, usize), window: Window) -> f64 {
+    let mut sum = 0.0;
+    under(plane, shape, at, window, |tap, value| sum += weight[tap] * value);
     sum
+}
+
+fn pool(input: &Value, output: ValueShape, (pooling, window): (Pooling, Window)) -> Vec<f64> {
+    let mut data = Vec::new();
+    for plane in input.data.chunks(input.shape.height * input.shape.width) {
+        for y in 0..output.height {
+            for x in 0..output.width {
+                let (mut count, mut sum, mut largest) = (0.0, 0.0, f64::NEG_INFINITY);
+                under(plane, input.shape, (y, x), window, |_, value| {
+                    count += 1.0;
+                    sum += value;
+                    largest = value.max(largest);
+                });
+                data.push(match pooling {
+                    Pooling::Average => sum / count,
+                    Pooling::Max => largest,
+                });
+            }
+        }
+    }
+    data
 }
 
 /// Dense convolution, weights `(out, in, size, size)`.
@@ -242,23 +306,24 @@ fn convolve(input: &Value, weight: &[f64], output: ValueShape, window: Window) -
     data
 }
 
-/// Depthwise 3x3 convolution, weights `(channels, 1, 3, 3)`.
-fn convolve_depthwise(input: &Value, weight: &[f64], output: ValueShape, stride: usize) -> Vec<f64> {
-    let size = input.shape.height * input.shape.width;
+/// Depthwise convolution, weights `(channels, 1, size, size)`.
+fn convolve_depthwise(input: &Value, weight: &[f64], output: ValueShape, window: Window) -> Vec<f64> {
+    let (size, taps) = (input.shape.height * input.shape.width, window.size * window.size);
     let mut data = Vec::new();
     for (plane, number) in input.data.chunks(size).zip(0..) {
-        let filter = &weight[number % input.shape.channels * 9..][..9];
+        let filter = &weight[number % input.shape.channels * taps..][..taps];
         for y in 0..output.height {
             for x in 0..output.width {
-                data.push(window_sum(plane, input.shape, filter, (y, x), Window { size: 3, stride }));
+                data.push(window_sum(plane, input.shape, filter, (y, x), window));
             }
         }
     }
     data
 }
 
-/// The mean over pixels of the ReLU, `(batch, channels)`.
-fn pool(input: &Value) -> Vec<f64> {
+/// The mean over pixels, of the ReLU if asked for, `(batch, channels)`.
+fn average(input: &Value, relu: bool) -> Vec<f64> {
     let size = input.shape.height * input.shape.width;
-    input.data.chunks(size).map(|plane| plane.iter().map(|v| v.max(0.0)).sum::<f64>() / size as f64).collect()
+    let least = if relu { 0.0 } else { f64::NEG_INFINITY };
+    input.data.chunks(size).map(|plane| plane.iter().map(|v| v.max(least)).sum::<f64>() / size as f64).collect()
 }

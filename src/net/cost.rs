@@ -20,9 +20,13 @@ impl Plan {
         let pixels = (output.height * output.width) as u64;
         let weights = |id: super::ParameterId| self.parameters[id.0].dimensions.iter().product::<usize>() as u64;
         match op.kind {
-            OpKind::Stem { weight, .. } | OpKind::Pointwise { weight } => pixels * weights(weight),
-            OpKind::Node { depthwise, pointwise, .. } => pixels * (weights(depthwise) + weights(pointwise)),
-            OpKind::Mean => 0,
+            OpKind::Stem { weight, .. } | OpKind::Pointwise { weight } | OpKind::Convolution { weight, .. } => {
+                pixels * weights(weight)
+            }
+            OpKind::Node { depthwise, pointwise, .. } | OpKind::Separable { depthwise, pointwise, .. } => {
+                pixels * (weights(depthwise) + weights(pointwise))
+            }
+            OpKind::Mean | OpKind::Pool { .. } | OpKind::Sum | OpKind::Concatenation => 0,
             OpKind::Classifier { weight, .. } => weights(weight),
         }
     }

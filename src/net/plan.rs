@@ -30,6 +30,9 @@ pub struct ValueShape {
     pub width: usize,
     /// The batch normalisation that consumers apply while they read the value; `None`: read as it is.
     pub norm: Option<BatchNorm>,
+    /// Whether consumers apply a ReLU after it, each input by itself. Only the operations from
+    /// [`OpKind::Convolution`] on and the classifier read such values.
+    pub relu: bool,
 }
 
 /// The parameters and running statistics of one batch normalisation, all of shape `(channels)`.
@@ -132,14 +135,112 @@ pub enum OpKind {
         /// `(out, in, 1, 1)`.
         weight: ParameterId,
     },
-    /// Batch norm -> ReLU -> global average pool -> dropout -> fully connected. The output is the logits: a value of
-    /// `classes` channels and one pixel.
+    /// Batch norm -> ReLU (perhaps) -> global average pool -> dropout -> fully connected. The output is the logits: a
+    /// value of `classes` channels and one pixel. No other operation reads its input.
     Classifier {
         /// `(classes, in)`.
         weight: ParameterId,
         /// `(classes)`.
         bias: ParameterId,
+        /// Whether there is a ReLU.
+        relu: bool,
     },
+    /// Dense convolution of the sum of the inputs. Like every operation below it reads the first channels of inputs that
+    /// have more than it takes, and gives `ceil(size / stride)` rows and columns.
+    Convolution {
+        /// `(out, in, size, size)`.
+        weight: ParameterId,
+        /// How windows lie.
+        window: Window,
+    },
+    /// The sum of the inputs -> depthwise convolution -> pointwise 1x1.
+    Separable {
+        /// `(in, 1, size, size)`.
+        depthwise: ParameterId,
+        /// `(out, in, 1, 1)`.
+        pointwise: ParameterId,
+        /// How windows lie.
+        window: Window,
+    },
+    /// Pooling of the sum of the inputs.
+    Pool {
+        /// What becomes of a window.
+        pooling: Pooling,
+        /// How windows lie.
+        window: Window,
+    },
+    /// The plain sum of the inputs.
+    Sum,
+    /// The inputs' channels, one input after the other.
+    Concatenation,
+}
+
+/// Square windows over an image. That of output `(y, x)` begins at row `stride * y + shift - (size - 1) / 2` and the same
+/// column: padding as PyTorch has it, and for stride 1 and for even sizes also that of TensorFlow's `SAME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows and columns: 1 to 5.
+    pub size: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// Rows and columns that all windows are moved down and right: 1 in the second half of a factorised reduction.
+    pub shift: usize,
+}
+
+impl Window {
+    /// Windows of this size and stride that are not moved.
+    pub fn new(size: usize, stride: usize) -> Self {
+        Window { size, stride, shift: 0 }
+    }
+
+    /// Rows (or columns) above the image in the first window; for even sizes there is one more below than above.
+    pub fn border(self) -> usize {
+        (self.size - 1) / 2
+    }
+
+    /// Rows (or columns) of the output.
+    pub fn outputs(self, inputs: usize) -> usize {
+        inputs.div_ceil(self.stride)
+    }
+}
+
+/// What becomes of a window. What lies outside the image counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean of what lies inside the image.
+    Average,
+    /// The largest; its gradient goes to the first largest, row by row.
+    Max,
+}
+
+impl OpKind {
+    /// Whether every input's batch norm and ReLU are applied to it by itself before the inputs are joined. The others
+    /// form one weighted sum of normalised inputs.
+    pub fn activates_inputs(self) -> bool {
+        use OpKind::{Concatenation, Convolution, Pool, Separable, Sum};
+        matches!(self, Convolution { .. } | Separable { .. } | Pool { .. } | Sum | Concatenation)
+    }
+
+    /// What it is, in a few words.
+    pub fn describe(self) -> String {
+        let of = |what: &str, Window { size, stride, .. }: Window| match stride {
+            1 => format!("{what} {size}x{size}"),
+            _ => format!("{what} {size}x{size} / {stride}"),
+        };
+        match self {
+            OpKind::Stem { stride, .. } => format!("dense 3x3 / {stride}"),
+            OpKind::Node { stride, .. } => format!("node / {stride}"),
+            OpKind::Mean => "mean".into(),
+            OpKind::Pointwise { .. } => "1x1".into(),
+            OpKind::Classifier { .. } => "classifier".into(),
+            OpKind::Convolution { window, .. } => of("dense", window),
+            OpKind::Separable { window, .. } => of("separable", window),
+            OpKind::Pool { pooling: Pooling::Average, window } => of("average pool", window),
+            OpKind::Pool { pooling: Pooling::Max, window } => of("max pool", window),
+            OpKind::Sum => "sum".into(),
+            OpKind::Concatenation => "concatenation".into(),
+        }
+    }
 }
 
 /// A network, ready for a device.

@@ -1,6 +1,6 @@
 //! RandWire (Xie et al. 2019): random graphs as the stages of a convolutional network.
 
-use super::build::PlanBuilder;
+use super::build::{After, PlanBuilder};
 use super::plan::{ImageShape, Plan, ValueId};
 use crate::graph::Dag;
 
@@ -33,7 +33,7 @@ pub struct RandWireShape {
 pub fn randwire(stages: &[Dag], shape: &RandWireShape) -> Plan {
     assert!(!stages.is_empty() && stages.len() == shape.stage_strides.len(), "one stride a stage");
     let mut builder = PlanBuilder::new(shape.image, shape.classes);
-    let mut inputs = vec![builder.stem((shape.channels / 2).max(1), shape.stem_stride)];
+    let mut inputs = vec![builder.stem((shape.channels / 2).max(1), shape.stem_stride, After::Norm)];
     for (stage, dag) in stages.iter().enumerate() {
         let input = builder.mean(inputs);
         let channels = shape.channels << stage;
@@ -49,6 +49,6 @@ pub fn randwire(stages: &[Dag], shape: &RandWireShape) -> Plan {
         inputs = dag.sinks().map(|node| outputs[node]).collect();
     }
     let head = builder.head(inputs, shape.head);
-    builder.classifier(head);
+    builder.classifier(head, true);
     builder.finish()
 }

@@ -5,20 +5,32 @@ use super::training::{Training, evaluate};
 use super::{Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, TrainingConfig};
 use crate::data::{Dataset, Splits};
-use crate::net::{Plan, RandWireShape, randwire};
-use crate::space::Architecture;
+use crate::graph::Dag;
+use crate::net::{
+    EnasShape, LayerOperator, NasBench101Shape, Plan, Pooling, RandWireShape, VertexOperator, enas, nasbench101,
+    randwire,
+};
+use crate::space::nasbench101::{Cell101, Operator101, prune};
+use crate::space::{Architecture, MacroNetwork};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// The network of an architecture on the images of a data set. Every stage halves the image.
+/// The network of an architecture on the images of a data set.
 ///
 /// # Errors
-/// An architecture without stages, or of a space that has no networks.
+/// An architecture without stages, a cell without a path, or one of a space that has no networks.
 pub fn lower(architecture: &Architecture, space: &SpaceConfig, dataset: &Dataset) -> Result<Plan, OracleError> {
-    let Architecture::RandWire { stages } = architecture else {
-        return Err(OracleError::NoNetwork(architecture.space()));
-    };
+    match architecture {
+        Architecture::RandWire { stages } => lower_randwire(stages, space, dataset),
+        Architecture::Enas(network) => Ok(lower_enas(network, space, dataset)),
+        Architecture::NasBench101(cell) => lower_nasbench101(cell, space, dataset),
+        Architecture::NasBench201(_) | Architecture::Table(_) => Err(OracleError::NoNetwork(architecture.space())),
+    }
+}
+
+/// Every stage halves the image.
+fn lower_randwire(stages: &[Dag], space: &SpaceConfig, dataset: &Dataset) -> Result<Plan, OracleError> {
     if stages.is_empty() {
         return Err(OracleError::NoStages);
     }
@@ -31,6 +43,45 @@ pub fn lower(architecture: &Architecture, space: &SpaceConfig, dataset: &Dataset
         classes: dataset.classes(),
     };
     Ok(randwire(stages, &shape))
+}
+
+fn lower_enas(network: &MacroNetwork, space: &SpaceConfig, dataset: &Dataset) -> Plan {
+    // The order of `space::enas::OPERATORS`.
+    const OPERATORS: [LayerOperator; 6] = [
+        LayerOperator::Convolution(3),
+        LayerOperator::Separable(3),
+        LayerOperator::Convolution(5),
+        LayerOperator::Separable(5),
+        LayerOperator::Pool(Pooling::Average),
+        LayerOperator::Pool(Pooling::Max),
+    ];
+    let operators: Vec<LayerOperator> =
+        network.operators().iter().map(|&number| OPERATORS[usize::from(number)]).collect();
+    let shape = EnasShape { image: dataset.shape(), channels: space.channels, classes: dataset.classes() };
+    enas(&operators, network.skips(), &shape)
+}
+
+fn lower_nasbench101(cell: &Cell101, space: &SpaceConfig, dataset: &Dataset) -> Result<Plan, OracleError> {
+    let cell = prune(cell).ok_or(OracleError::NoPath)?;
+    let operators: Vec<VertexOperator> = cell.operators().iter().filter_map(vertex_operator).collect();
+    let shape = NasBench101Shape {
+        image: dataset.shape(),
+        channels: space.channels,
+        stacks: space.stacks,
+        cells: space.cells,
+        classes: dataset.classes(),
+    };
+    Ok(nasbench101(cell.dag(), &operators, &shape))
+}
+
+/// The operator of a vertex between input and output.
+fn vertex_operator(operator: &Operator101) -> Option<VertexOperator> {
+    match operator {
+        Operator101::Conv3x3 => Some(VertexOperator::Convolution3x3),
+        Operator101::Conv1x1 => Some(VertexOperator::Convolution1x1),
+        Operator101::MaxPool3x3 => Some(VertexOperator::MaxPool3x3),
+        Operator101::Input | Operator101::Output => None,
+    }
 }
 
 /// The oracle of a run.

@@ -9,12 +9,13 @@ use rand::RngExt;
 /// the candidate.
 pub(super) fn initial_weights(plan: &Plan, seed: u64, candidate: u64) -> Weights {
     let mut stream = StreamKey { seed, purpose: Purpose::NetworkInitialise, candidate, epoch: 0 }.stream();
-    let tensors = plan.parameters.iter().map(|parameter| Tensor {
-        name: parameter.name.clone(),
-        dimensions: parameter.dimensions.clone(),
-        data: initial_data(parameter, &mut stream),
-    });
-    Weights { tensors: tensors.collect() }
+    Weights { tensors: plan.parameters.iter().map(|parameter| initial_tensor(parameter, &mut stream)).collect() }
+}
+
+/// The initial values of one tensor.
+pub(super) fn initial_tensor(parameter: &ParameterShape, stream: &mut Stream) -> Tensor {
+    let data = initial_data(parameter, stream);
+    Tensor { name: parameter.name.clone(), dimensions: parameter.dimensions.clone(), data }
 }
 
 fn initial_data(parameter: &ParameterShape, stream: &mut Stream) -> Vec<f32> {

@@ -5,12 +5,15 @@ mod candidate;
 mod floor;
 mod initial;
 mod probe;
+mod shared;
+mod supernet;
 mod tabular;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};
 pub use floor::{H100, Need, Roof, evaluation_floor, training_floor, training_need};
 pub use probe::{Probe, Rates};
+pub use supernet::SupernetOracle;
 pub use tabular::TableOracle;
 pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
 
@@ -68,6 +71,15 @@ pub enum OracleError {
     /// The architecture is empty.
     #[error("an architecture of no stages is no network")]
     NoStages,
+    /// A network of other layers or channels than those that share their weights.
+    #[error("the network is none of those whose weights the supernet shares")]
+    NotShared,
+    /// The explorer draws no network to train.
+    #[error("no network to train the supernet with: {0}")]
+    Path(String),
+    /// A cell whose input does not reach its output.
+    #[error("a cell without a path from its input to its output is no network")]
+    NoPath,
     /// The space's architectures are looked up in tables, not trained.
     #[error("architectures of the space {0} are looked up in a table; this program does not train them")]
     NoNetwork(&'static str),

@@ -99,17 +99,11 @@ impl Training<'_> {
                 epoch: epoch + 1,
                 epochs: self.settings.epochs,
                 loss,
-                learning_rate: self.learning_rate(last, steps),
+                learning_rate: learning_rate(self.settings, last, steps),
                 images_per_s: self.indices.len() as f64 / start.elapsed().as_secs_f64(),
             });
         }
         Ok(Some(Trained { weights: network.weights(), losses }))
-    }
-
-    /// Cosine from the configured rate to 0 over all steps.
-    fn learning_rate(&self, step: usize, steps: usize) -> f64 {
-        let progress = step as f64 / (self.settings.epochs * steps) as f64;
-        self.settings.learning_rate * 0.5 * (1.0 + (PI * progress).cos())
     }
 
     /// One pass over the images; the mean loss.
@@ -137,7 +131,7 @@ impl Training<'_> {
             let result = network.train(
                 batch,
                 Step {
-                    learning_rate: self.learning_rate(epoch * steps + step, steps) as f32,
+                    learning_rate: learning_rate(settings, epoch * steps + step, steps) as f32,
                     momentum: settings.momentum as f32,
                     weight_decay: settings.weight_decay as f32,
                     label_smoothing: settings.label_smoothing as f32,
@@ -154,8 +148,14 @@ impl Training<'_> {
     }
 }
 
+/// Cosine from the configured rate to 0 over all steps; `steps` are those of an epoch.
+pub(super) fn learning_rate(settings: &TrainingConfig, step: usize, steps: usize) -> f64 {
+    let progress = step as f64 / (settings.epochs * steps) as f64;
+    settings.learning_rate * 0.5 * (1.0 + (PI * progress).cos())
+}
+
 /// Memory for batches.
-struct Buffers {
+pub(super) struct Buffers {
     pixels: Vec<f32>,
     labels: Vec<u16>,
     /// Floats of an image.
@@ -163,12 +163,12 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn new(plan: &Plan, batch: usize) -> Self {
+    pub(super) fn new(plan: &Plan, batch: usize) -> Self {
         let image = plan.image.height * plan.image.width * plan.image.channels;
         Buffers { pixels: vec![0.0; batch * image], labels: vec![0; batch], image }
     }
 
-    fn fill(&mut self, dataset: &Dataset, request: BatchRequest) -> Batch<'_> {
+    pub(super) fn fill(&mut self, dataset: &Dataset, request: BatchRequest) -> Batch<'_> {
         let images = request.indices.len();
         let (pixels, labels) = (&mut self.pixels[..images * self.image], &mut self.labels[..images]);
         dataset.fill_batch(request, pixels, labels);
@@ -177,7 +177,7 @@ impl Buffers {
 }
 
 /// Draws dropout factors: 0 with probability `dropout`, else 1 / (1 - dropout).
-fn draw_mask(stream: &mut Stream, dropout: f64, factors: &mut [f32]) {
+pub(super) fn draw_mask(stream: &mut Stream, dropout: f64, factors: &mut [f32]) {
     let kept = (1.0 / (1.0 - dropout)) as f32;
     factors.iter_mut().for_each(|factor| *factor = if stream.random_bool(dropout) { 0.0 } else { kept });
 }

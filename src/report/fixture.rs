@@ -38,6 +38,7 @@ pub fn config() -> Config {
             head: 128,
             vertices: 7,
             encoding: CellEncoding::LineGraph,
+            ..crate::config::Config::from_toml("", &[]).unwrap().space
         },
         generator: GeneratorConfig {
             kind: GeneratorKind::Gran,
@@ -69,6 +70,7 @@ pub fn config() -> Config {
         },
         oracle: OracleConfig {
             kind: OracleKind::Training,
+            supernet: crate::config::Config::from_toml("", &[]).unwrap().oracle.supernet,
             table: None,
             dataset: BenchmarkDataset::Cifar10,
             table_epochs: 0,

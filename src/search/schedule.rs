@@ -43,7 +43,7 @@ pub(super) fn is_stuck(search: &SearchConfig, t: u64, history: &[CandidateRecord
         }
     }
     let idle = best.map_or(0, |(_, iteration)| t.saturating_sub(iteration + 1));
-    search.patience > 0 && idle > 0 && idle % search.patience == 0
+    search.patience > 0 && idle > 0 && idle.is_multiple_of(search.patience)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::SpaceError;
 use super::cell::{Cell, OperatorName};
+use super::enas::MacroNetwork;
 use super::nasbench101::Cell101;
 use super::nasbench201::Cell201;
 use crate::graph::Dag;
@@ -26,6 +27,9 @@ pub enum Architecture {
         #[serde(deserialize_with = "stages")]
         stages: Vec<Dag>,
     },
+    /// `{"space": "enas", "ops": ["conv3x3", ...], "skips": [[0, 2], ...]}`
+    #[serde(rename = "enas")]
+    Enas(MacroNetwork),
     /// `{"space": "nasbench101", "adjacency": ["0110001", ...], "ops": ["input", "conv3x3-bn-relu", ..., "output"]}`
     #[serde(rename = "nasbench101")]
     NasBench101(Cell101),
@@ -42,16 +46,17 @@ impl Architecture {
     pub fn space(&self) -> &'static str {
         match self {
             Architecture::RandWire { .. } => "randwire",
+            Architecture::Enas(_) => "enas",
             Architecture::NasBench101(_) => "nasbench101",
             Architecture::NasBench201(_) => "nasbench201",
             Architecture::Table(_) => "table",
         }
     }
 
-    /// A cell on one line, as its table writes it; `None` for stages, which are too long for that.
+    /// A cell on one line, as its table writes it; `None` for whole networks, which are too long for that.
     pub fn one_line(&self) -> Option<String> {
         match self {
-            Architecture::RandWire { .. } => None,
+            Architecture::RandWire { .. } | Architecture::Enas(_) => None,
             Architecture::NasBench101(cell) => Some(cell.describe()),
             Architecture::NasBench201(cell) => Some(cell.to_string()),
             Architecture::Table(cell) => Some(cell.describe()),
@@ -69,6 +74,7 @@ pub fn read_architecture(text: &str) -> Result<Architecture, SpaceError> {
     let tag: Tag = parse(text)?;
     match tag.space.as_str() {
         "randwire" => Ok(Architecture::RandWire { stages: parse::<RandWireText>(text)?.stages }),
+        "enas" => parse(text).map(Architecture::Enas),
         "nasbench101" => parse(text).map(Architecture::NasBench101),
         "nasbench201" => parse(text).map(Architecture::NasBench201),
         "table" => parse(text).map(Architecture::Table),
@@ -187,7 +193,7 @@ mod tests {
             (r#"{"stages": []}"#.into(), "missing field `space`"),
             (r#"{"space": 1, "stages": []}"#.into(), "space: invalid type: integer `1`"),
             (r#"{"space": "randwire"}"#.into(), "missing field `stages`"),
-            (r#"{"space": "darts", "stages": []}"#.into(), "unknown space \"darts\"; known: \"randwire\", \"nas"),
+            (r#"{"space": "darts", "stages": []}"#.into(), "unknown space \"darts\"; known: \"randwire\", \"enas\""),
             (r#"{"space": "RandWire", "stages": []}"#.into(), "unknown space \"RandWire\""),
             (r#"{"space": "randwire", "space": "randwire", "stages": []}"#.into(), "duplicate field `space`"),
             (GOOD.replace("{\"space\"", "{\"name\": 1, \"space\""), "unknown field `name`"),

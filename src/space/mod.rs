@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cell;
+pub mod enas;
 pub mod nasbench101;
 pub mod nasbench201;
 mod randwire;
@@ -9,6 +10,7 @@ mod table;
 
 pub use architecture::{Architecture, MAX_STAGES, MAX_TEXT_BYTES, read_architecture};
 pub use cell::{Cell, CellError, CellOperator, OperatorName};
+pub use enas::{EnasSpace, MacroNetwork};
 pub use nasbench101::NasBench101Space;
 pub use nasbench201::NasBench201Space;
 pub use randwire::RandWireSpace;
@@ -39,7 +41,9 @@ pub enum SpaceError {
     #[error("architecture: a text of {0} bytes, but at most {MAX_TEXT_BYTES} are read")]
     TextLength(usize),
     /// The `space` of an architecture's text is unknown.
-    #[error("architecture: unknown space \"{0}\"; known: \"randwire\", \"nasbench101\", \"nasbench201\", \"table\"")]
+    #[error(
+        "architecture: unknown space \"{0}\"; known: \"randwire\", \"enas\", \"nasbench101\", \"nasbench201\", \"table\""
+    )]
     UnknownSpace(String),
     /// The architecture has another number of graphs than the space.
     #[error("architecture: {found} stages, but this space has {expected}")]
@@ -274,6 +278,7 @@ fn first_other(
 pub fn space_of(config: &Config) -> Result<Box<dyn Space>, SpaceError> {
     match config.space.kind {
         SpaceKind::Randwire => Ok(Box::new(RandWireSpace::new(&config.space, &config.search)?)),
+        SpaceKind::Enas => Ok(Box::new(EnasSpace::new(&config.space, &config.search))),
         SpaceKind::Nasbench101 => Ok(Box::new(NasBench101Space::new(&config.space, &config.search))),
         SpaceKind::Nasbench201 => Ok(Box::new(NasBench201Space { encoding: config.space.encoding })),
         SpaceKind::Table => Ok(Box::new(TableSpace::of(config)?)),

@@ -177,7 +177,9 @@ impl Table {
             SpaceKind::Nasbench201 => {
                 Ok(Table::NasBench201(Arc::new(NasBench201Table::read(path, config.oracle.dataset)?)))
             }
-            SpaceKind::Table | SpaceKind::Randwire => Ok(Table::Cells(Arc::new(CellTable::read(path)?))),
+            SpaceKind::Table | SpaceKind::Randwire | SpaceKind::Enas => {
+                Ok(Table::Cells(Arc::new(CellTable::read(path)?)))
+            }
         }
     }
 

@@ -4,10 +4,11 @@
 //! are skipped where that is absent.
 
 use super::measurement::{EvaluationData, Measurement, ModelMetrics};
-use super::tfrecord::masked_crc;
+use super::tfrecord::{Records, masked_crc};
 use super::*;
 use crate::config::BenchmarkDataset;
-use crate::space::nasbench101::{Cell101, CellHash, enumerate};
+use crate::net::{ImageShape, NasBench101Shape, Plan, VertexOperator, nasbench101};
+use crate::space::nasbench101::{Cell101, CellHash, Operator101, enumerate, prune};
 use crate::space::nasbench201::{CELLS, Cell201};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -481,5 +482,45 @@ proptest! {
         prop_assert!(read_as_101(&content).is_err());
         let compact = [&b"GPNASTAB\x01\0\0\0"[..], &content].concat();
         prop_assert!(read_as_101(&compact).is_err());
+    }
+}
+
+/// The published network of a cell.
+fn network(cell: &Cell101) -> Plan {
+    let cell = prune(cell).unwrap();
+    let operator = |operator: &Operator101| match operator {
+        Operator101::Conv3x3 => Some(VertexOperator::Convolution3x3),
+        Operator101::Conv1x1 => Some(VertexOperator::Convolution1x1),
+        Operator101::MaxPool3x3 => Some(VertexOperator::MaxPool3x3),
+        Operator101::Input | Operator101::Output => None,
+    };
+    let operators: Vec<VertexOperator> = cell.operators().iter().filter_map(operator).collect();
+    let image = ImageShape { channels: 3, height: 32, width: 32 };
+    let shape = NasBench101Shape { image, channels: 128, stacks: 3, cells: 3, classes: 10 };
+    nasbench101(cell.dag(), &operators, &shape)
+}
+
+/// Isomorphic forms of a cell may differ by a few parameters, because the first vertices get the channels that cannot be
+/// shared evenly; every record has the form that was trained.
+#[test]
+fn every_networks_parameters_are_those_of_the_benchmark() {
+    need_real_files!();
+    for (name, cells) in [
+        ("nasbench101-le4v-official-means.tfrecord", 91),
+        ("nasbench101-le4v-own-training.tfrecord", 91),
+        ("nasbench101-le5v-own-training-4epochs.tfrecord", 2532),
+    ] {
+        let path = path(name);
+        let mut records = Records::new(&path, file::open(&path).unwrap());
+        let mut seen = std::collections::HashSet::new();
+        while let Some(payload) = records.next().unwrap() {
+            let measurement = Measurement::read(&payload).unwrap();
+            if !seen.insert(measurement.hash) {
+                continue;
+            }
+            let cell = measurement.cell().unwrap();
+            assert_eq!(network(&cell).trained_parameters(), measurement.parameters, "{name}: {}", cell.describe());
+        }
+        assert_eq!(seen.len(), cells, "{name}");
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod compare;
 mod dry_run;
 mod interrupt;
+mod networks;
 mod parsers;
 mod resume;
 mod support;

@@ -48,6 +48,7 @@ fn minimum(plan: &Plan, images: usize, storage: Storage) -> f64 {
                 inputs + 2.0 * middle + 2.0 * output + 2.0 * output + 2.0 * output + 3.0 * middle + inputs
             }
             OpKind::Classifier { .. } => 0.0,
+            kind => panic!("no kernel for {}", kind.describe()),
         };
     }
     let parameters: usize =

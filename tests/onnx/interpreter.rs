@@ -2,7 +2,7 @@
 //! one image at a time, and knows nothing of plans.
 
 use crate::reference::Image;
-use graphpnas_fast::report::onnx::proto::{AttributeProto, ModelProto, NodeProto};
+use graphpnas_fast::report::onnx::proto::{AttributeProto, FLOAT, INT64, ModelProto, NodeProto};
 use prost::Message;
 use std::collections::HashMap;
 
@@ -17,9 +17,11 @@ pub fn logits(file: &[u8], image: &Image) -> Vec<f64> {
     let graph = ModelProto::decode(file).unwrap().graph.unwrap();
     let constants: HashMap<String, Constant> = (graph.initializer.iter())
         .map(|tensor| {
-            let (elements, rest) = tensor.raw_data.as_chunks::<4>();
-            assert!(rest.is_empty());
-            let data: Vec<f64> = elements.iter().map(|&bytes| f32::from_le_bytes(bytes) as f64).collect();
+            let data: Vec<f64> = match tensor.data_type {
+                FLOAT => tensor.raw_data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+                INT64 => tensor.raw_data.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+                other => panic!("element type {other}"),
+            };
             let dimensions: Vec<usize> = tensor.dims.iter().map(|&d| d as usize).collect();
             assert_eq!(data.len(), dimensions.iter().product::<usize>(), "{}", tensor.name);
             (tensor.name.clone(), Constant { dimensions, data })
@@ -51,6 +53,17 @@ fn run(node: &NodeProto, values: &HashMap<String, Image>, constants: &HashMap<St
             assert!(constant(1).dimensions.is_empty());
             value(0).clone().map(|x| x * constant(1).data[0])
         }
+        "Concat" => {
+            assert_eq!(integer(&node.attribute, "axis"), 1);
+            let data: Vec<f64> = (0..node.input.len()).flat_map(|index| value(index).data.clone()).collect();
+            let (height, width) = (value(0).height, value(0).width);
+            Image { channels: data.len() / (height * width), height, width, data }
+        }
+        "Slice" => {
+            let [start, end, axis] = [1, 2, 3].map(|index| constant(index).data[0] as usize);
+            slice(value(0), start..end, axis)
+        }
+        "MaxPool" | "AveragePool" => pool(value(0), node),
         "Conv" => convolution(value(0), constant(1), &node.attribute),
         "BatchNormalization" => {
             let epsilon = node.attribute.iter().find(|a| a.name == "epsilon").unwrap().f.unwrap() as f64;
@@ -114,6 +127,54 @@ fn convolution(input: &Image, weight: &Constant, attributes: &[AttributeProto]) 
                 }
             }
         }
+    }
+    output
+}
+
+/// Part of an axis: 1 are the channels, 2 the rows, 3 the columns.
+fn slice(input: &Image, part: std::ops::Range<usize>, axis: usize) -> Image {
+    let size = [input.channels, input.height, input.width];
+    let ranges: [std::ops::Range<usize>; 3] =
+        std::array::from_fn(|at| if at + 1 == axis { part.clone() } else { 0..size[at] });
+    let mut output = Image::zeros(ranges[0].len(), ranges[1].len(), ranges[2].len());
+    let mut to = output.data.iter_mut();
+    for channel in ranges[0].clone() {
+        for row in ranges[1].clone() {
+            for column in ranges[2].clone() {
+                *to.next().unwrap() = input.data[(channel * size[1] + row) * size[2] + column];
+            }
+        }
+    }
+    output
+}
+
+fn pool(input: &Image, node: &NodeProto) -> Image {
+    let list = |name: &str| &node.attribute.iter().find(|a| a.name == name).unwrap().ints;
+    let (kernel, pads, strides) = (list("kernel_shape"), list("pads"), list("strides"));
+    let average = node.op_type == "AveragePool";
+    if average {
+        assert_eq!(integer(&node.attribute, "count_include_pad"), 0);
+    }
+    let extent = |size: usize, axis: usize| {
+        ((size as i64 + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1) as usize
+    };
+    let mut output = Image::zeros(input.channels, extent(input.height, 0), extent(input.width, 1));
+    let (height, width) = (output.height as i64, output.width as i64);
+    for (index, to) in output.data.iter_mut().enumerate() {
+        let (channel, y, x) = (index as i64 / (height * width), index as i64 / width % height, index as i64 % width);
+        let mut inside = Vec::new();
+        for row in y * strides[0] - pads[0]..y * strides[0] - pads[0] + kernel[0] {
+            for column in x * strides[1] - pads[1]..x * strides[1] - pads[1] + kernel[1] {
+                if (0..input.height as i64).contains(&row) && (0..input.width as i64).contains(&column) {
+                    let at = (channel * input.height as i64 + row) * input.width as i64 + column;
+                    inside.push(input.data[at as usize]);
+                }
+            }
+        }
+        *to = match average {
+            true => inside.iter().sum::<f64>() / inside.len() as f64,
+            false => inside.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        };
     }
     output
 }

@@ -13,7 +13,7 @@ use graphpnas_fast::random::{Purpose, StreamKey};
 use graphpnas_fast::report::onnx::{onnx, preprocessing};
 use rand::RngExt;
 use reference::Image;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// onnxruntime computes in f32.
@@ -37,16 +37,17 @@ fn metadata() -> Vec<(String, String)> {
 
 #[test]
 fn the_graph_computes_what_the_plan_does() {
-    let plan = network::plan();
-    let weights = network::weights(&plan);
-    let file = onnx(&plan, &weights, &metadata()).unwrap();
-    for image in images(&plan, 3) {
-        let expected = reference::logits(&plan, &weights, &image);
-        let found = interpreter::logits(&file, &image);
-        assert_eq!(found.len(), 5);
-        // The only rounding between the two: the sigmoids, which are stored as f32.
-        for (a, b) in found.iter().zip(&expected) {
-            assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{a} {b}");
+    for plan in [network::plan(), network::activating_plan()] {
+        let weights = network::weights(&plan);
+        let file = onnx(&plan, &weights, &metadata()).unwrap();
+        for image in images(&plan, 3) {
+            let expected = reference::logits(&plan, &weights, &image);
+            let found = interpreter::logits(&file, &image);
+            assert_eq!(found.len(), 5);
+            // The only rounding between the two: the sigmoids, which are stored as f32.
+            for (a, b) in found.iter().zip(&expected) {
+                assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{a} {b}");
+            }
         }
     }
 }
@@ -90,12 +91,17 @@ fn onnxruntime_computes_what_the_plan_does() {
         println!("skipped: no Python with onnx and onnxruntime (set ONNX_PYTHON)");
         return;
     };
-    let plan = network::plan();
-    let weights = network::weights(&plan);
-    let images = images(&plan, 4);
+    for plan in [network::plan(), network::activating_plan()] {
+        check_with_onnxruntime(&python, &plan);
+    }
+}
+
+fn check_with_onnxruntime(python: &Path, plan: &Plan) {
+    let weights = network::weights(plan);
+    let images = images(plan, 4);
     let folder = tempfile::tempdir().unwrap();
     let (model, pixels) = (folder.path().join("network.onnx"), folder.path().join("images.f32"));
-    std::fs::write(&model, onnx(&plan, &weights, &metadata()).unwrap()).unwrap();
+    std::fs::write(&model, onnx(plan, &weights, &metadata()).unwrap()).unwrap();
     let bytes: Vec<u8> = images.iter().flat_map(|i| &i.data).flat_map(|&x| (x as f32).to_le_bytes()).collect();
     std::fs::write(&pixels, bytes).unwrap();
 
@@ -107,7 +113,7 @@ fn onnxruntime_computes_what_the_plan_does() {
     assert_eq!(lines.next(), Some("images ['N', 2, 7, 10] logits ['N', 5] 0.25,0.5"));
     for image in &images {
         let found: Vec<f64> = lines.next().unwrap().split(' ').map(|x| x.parse().unwrap()).collect();
-        let expected = reference::logits(&plan, &weights, image);
+        let expected = reference::logits(plan, &weights, image);
         assert_eq!(found.len(), expected.len());
         for (a, b) in found.iter().zip(&expected) {
             assert!((a - b).abs() <= TOLERANCE, "{a} {b}");

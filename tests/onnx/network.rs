@@ -1,8 +1,8 @@
-//! A small network that has every kind of operation, laid out by hand.
+//! Small networks that together have every kind of operation.
 
 use graphpnas_fast::net::{
-    BatchNorm, ImageShape, Op, OpKind, ParameterId, ParameterShape, Plan, Role, Tensor, ValueId, ValueShape, Weighting,
-    Weights,
+    After, BatchNorm, ConvolutionShape, ImageShape, Op, OpKind, ParameterId, ParameterShape, Plan, PlanBuilder,
+    Pooling, Role, Tensor, ValueId, ValueShape, Weighting, Weights, Window,
 };
 use graphpnas_fast::random::{Purpose, StreamKey};
 use rand::RngExt;
@@ -30,7 +30,7 @@ impl Builder {
     }
 
     fn value(&mut self, channels: usize, [height, width]: [usize; 2], norm: Option<BatchNorm>) -> ValueId {
-        self.values.push(ValueShape { channels, height, width, norm });
+        self.values.push(ValueShape { channels, height, width, norm, relu: false });
         ValueId(self.values.len() - 1)
     }
 
@@ -78,9 +78,41 @@ pub fn plan() -> Plan {
     let weight = b.parameter("fc.weight".into(), &[5, 6], Role::Weight);
     let bias = b.parameter("fc.bias".into(), &[5], Role::Bias);
     let logits = b.value(5, [1, 1], None);
-    b.op(OpKind::Classifier { weight, bias }, &[head], logits);
+    b.op(OpKind::Classifier { weight, bias, relu: true }, &[head], logits);
     let image = ImageShape { channels: 2, height: 7, width: 10 };
     Plan { image, classes: 5, values: b.values, parameters: b.parameters, ops: b.ops }
+}
+
+/// Every operation that activates its inputs by themselves, at several sizes and strides, on the same images.
+pub fn activating_plan() -> Plan {
+    let mut b = PlanBuilder::new(ImageShape { channels: 2, height: 7, width: 10 }, 5);
+    let convolution = |inputs: usize, outputs: usize, size: usize, stride: usize| ConvolutionShape {
+        inputs,
+        outputs,
+        window: Window::new(size, stride),
+    };
+    let stem = b.stem(6, 1, After::NormRelu);
+    let wide = b.convolution("wide", vec![stem], convolution(6, 7, 3, 1), After::NormRelu);
+    let plain = b.convolution("plain", vec![wide, stem], convolution(5, 7, 5, 1), After::Nothing);
+    let separable = b.separable("separable", vec![plain], convolution(7, 4, 3, 1), After::Norm);
+    let average = b.pool(vec![separable, wide], 4, (Pooling::Average, Window::new(3, 1)));
+    let largest = b.pool(vec![average, plain], 3, (Pooling::Max, Window::new(3, 1)));
+    let all = b.concatenation(vec![separable, largest, wide]);
+    let projection = b.convolution("projection", vec![stem], convolution(6, 14, 1, 1), After::NormRelu);
+    let sum = b.sum("sum", vec![all, projection], After::NormRelu);
+    let reduced = b.factorised_reduction("reduced", sum, 5);
+    let parallel = [
+        b.convolution("strided", vec![sum], convolution(14, 5, 3, 2), After::NormRelu),
+        b.separable("separable2", vec![sum], convolution(14, 5, 5, 2), After::Norm),
+        b.pool(vec![sum], 5, (Pooling::Average, Window::new(3, 2))),
+        b.pool(vec![sum], 5, (Pooling::Max, Window::new(2, 2))),
+        b.pool(vec![sum], 5, (Pooling::Max, Window::new(3, 2))),
+        reduced,
+    ];
+    let again = b.sum("again", parallel.to_vec(), After::Norm);
+    let last = b.factorised_reduction("last", again, 6);
+    b.classifier(last, false);
+    b.finish()
 }
 
 /// Weights of the size that training leaves.

@@ -110,7 +110,7 @@ impl DryRun {
         let outline = outline(&config.data)?;
         let drawn = Drawn::new(config, &space)?;
         let plans = match config.oracle.kind {
-            OracleKind::Training => drawn.plans(config, &outline)?,
+            OracleKind::Training | OracleKind::Supernet => drawn.plans(config, &outline)?,
             OracleKind::Table => vec![],
         };
         let typical = plans.get(plans.len() / 2);
@@ -171,14 +171,23 @@ fn phases(config: &Config, outline: &Outline, measured: &Measured) -> Vec<Phase>
         let epochs = config.oracle.training.epochs;
         let trained = of_candidate * epochs as f64 / rates.training;
         let evaluated = outline.validation as f64 / rates.evaluation;
-        phases.push(Phase {
-            name: "candidates",
-            what: format!(
-                "{} networks, each {epochs} epochs of {of_candidate} images, then {} evaluated",
-                config.search.budget, outline.validation
-            ),
-            seconds: budget * (trained + evaluated),
-        });
+        let each = format!("{epochs} epochs of {of_candidate} images");
+        if config.oracle.kind == OracleKind::Supernet {
+            let scored = (config.oracle.supernet.statistics_images + outline.validation) as f64;
+            phases.push(Phase { name: "supernet", what: each, seconds: trained });
+            phases.push(Phase {
+                name: "candidates",
+                what: format!("{} networks, each scored on {scored} images", config.search.budget),
+                seconds: budget * scored / rates.evaluation,
+            });
+        } else {
+            let validation = outline.validation;
+            phases.push(Phase {
+                name: "candidates",
+                what: format!("{} networks, each {each}, then {validation} evaluated", config.search.budget),
+                seconds: budget * (trained + evaluated),
+            });
+        }
     }
     if measured.refits > 0 {
         phases.push(Phase {
@@ -215,11 +224,18 @@ fn h100(config: &Config, outline: &Outline, plan: &Plan) -> H100Floor {
         images * epochs as f64 / batch as f64 * training_floor(plan, batch, H100)
     };
     let (oracle, retrain) = (&config.oracle.training, &config.retrain);
+    let candidate = trained(of_candidate, oracle.epochs, oracle.batch);
+    let candidates_seconds = match config.oracle.kind {
+        OracleKind::Supernet => {
+            let scored = config.oracle.supernet.statistics_images + outline.validation;
+            candidate + config.search.budget as f64 * evaluated(scored)
+        }
+        _ => config.search.budget as f64 * (candidate + evaluated(outline.validation)),
+    };
     H100Floor {
         estimate: "least time by the kernels' floors: bytes / 3.35 TB/s or flops / 989 TFLOP/s, 16-bit values; no \
                    prediction, launches and everything else come on top",
-        candidates_seconds: config.search.budget as f64
-            * (trained(of_candidate, oracle.epochs, oracle.batch) + evaluated(outline.validation)),
+        candidates_seconds,
         retraining_seconds: trained(of_retraining, retrain.epochs, retrain.batch) + evaluated(outline.test),
     }
 }

@@ -100,13 +100,16 @@ fn index(section: Section, operations: usize) -> usize {
 
 /// What the weights' names begin with; operations without weights are called after what they do.
 fn name(plan: &Plan, number: usize) -> String {
-    let (kind, weight) = match plan.ops[number].kind {
-        OpKind::Stem { weight, stride } => (format!("dense 3x3 / {stride}"), Some(weight)),
-        OpKind::Node { depthwise, stride, .. } => (format!("node / {stride}"), Some(depthwise)),
-        OpKind::Mean => ("mean".to_owned(), None),
-        OpKind::Pointwise { weight } => ("1x1".to_owned(), Some(weight)),
-        OpKind::Classifier { weight, .. } => ("classifier".to_owned(), Some(weight)),
+    let kind = plan.ops[number].kind;
+    let weight = match kind {
+        OpKind::Stem { weight, .. }
+        | OpKind::Pointwise { weight }
+        | OpKind::Classifier { weight, .. }
+        | OpKind::Convolution { weight, .. } => Some(weight),
+        OpKind::Node { depthwise, .. } | OpKind::Separable { depthwise, .. } => Some(depthwise),
+        OpKind::Mean | OpKind::Pool { .. } | OpKind::Sum | OpKind::Concatenation => None,
     };
+    let kind = kind.describe();
     let name = weight.map(|id| plan.parameters[id.0].name.as_str()).unwrap_or_default();
     let name = name.trim_end_matches(".weight").trim_end_matches(".depthwise");
     format!("{name} {kind}").trim_start().to_owned()

@@ -6,7 +6,8 @@ use super::gather::{Gather, Plane};
 use super::gemm::{Moments, Product, Segments, Strided};
 use super::network::{Batch, Network, NetworkOptions, Step};
 use super::simd::InstructionSet;
-use crate::net::{OpKind, ValueId, Workload};
+use super::windows::{Grid, WindowProduct, WindowRows, WindowWeightGradient};
+use crate::net::{OpKind, ValueId, Window, Workload};
 
 /// What one run of a kernel does.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,65 @@ impl PointwiseBench {
     /// What a run does.
     pub fn work(&self) -> Work {
         let flops = 2.0 * self.rows as f64 * self.b.len() as f64;
+        Work { flops, bytes: 4.0 * (self.a.len() + self.b.len() + self.c.len()) as f64 }
+    }
+}
+
+/// A dense convolution of one image with its border, stride 1, and the gradient of its weight.
+pub struct DenseBench {
+    set: InstructionSet,
+    grid: Grid,
+    /// Of the inputs, and as many of the outputs.
+    blocks: usize,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    c: Vec<f32>,
+    moments: Vec<f32>,
+}
+
+impl DenseBench {
+    /// `size` by `size` windows on an image of `side` by `side` pixels. Channels, as many in as out, are rounded up to
+    /// whole vectors.
+    pub fn new(side: usize, channels: usize, size: usize) -> Self {
+        let set = InstructionSet::best();
+        let blocks = channels.div_ceil(set.lanes());
+        let channels = blocks * set.lanes();
+        let grid = Grid { window: Window::new(size, 1), input: (side, side), output: (side, side) };
+        let (a, b) = (ramp(grid.bordered_pixels() * channels), ramp(size * size * channels * channels));
+        DenseBench { set, grid, blocks, a, b, c: vec![0.0; side * side * channels], moments: vec![0.0; 3 * channels] }
+    }
+
+    fn windows(&self) -> WindowRows {
+        WindowRows { grid: self.grid, images: 1, blocks: self.blocks, start: self.a.as_ptr() }
+    }
+
+    /// The forward once.
+    pub fn forward(&mut self) {
+        let (row_stride, segment_stride) = (self.set.lanes(), self.grid.outputs() * self.set.lanes());
+        let (a, channels) = (self.windows(), self.blocks * self.set.lanes());
+        let (shift, sums) = self.moments.split_at_mut(channels);
+        let (sums, squares) = sums.split_at_mut(channels);
+        let moments =
+            Moments { shift: shift.as_mut_ptr(), sums: sums.as_mut_ptr(), squares: squares.as_mut_ptr(), first: true };
+        let c = Strided { start: self.c.as_mut_ptr(), row_stride, segment_stride };
+        let product = WindowProduct { a, b: self.b.as_ptr(), column_blocks: self.blocks, c, moments: Some(moments) };
+        // SAFETY: the set is available; the buffers have the product's shapes.
+        unsafe { self.set.run(product) }
+    }
+
+    /// The gradient of the weight once.
+    pub fn weight_gradient(&mut self) {
+        let (row_stride, segment_stride) = (self.set.lanes(), self.grid.outputs() * self.set.lanes());
+        let b = Strided { start: self.c.as_ptr(), row_stride, segment_stride };
+        let (a, column_blocks) = (self.windows(), self.blocks);
+        let gradient = WindowWeightGradient { a, b, column_blocks, c: self.b.as_mut_ptr() };
+        // SAFETY: the set is available; the buffers have the gradient's shapes.
+        unsafe { self.set.run(gradient) }
+    }
+
+    /// What either does.
+    pub fn work(&self) -> Work {
+        let flops = 2.0 * self.grid.outputs() as f64 * self.b.len() as f64;
         Work { flops, bytes: 4.0 * (self.a.len() + self.b.len() + self.c.len()) as f64 }
     }
 }

@@ -346,3 +346,37 @@ pub(crate) fn transpose_panels(from: &[f32], to: &mut [f32], row_blocks: usize, 
         column_block += width;
     }
 }
+
+/// Repacks a dense convolution's weight `(in block, tap, lane; out)` as `(out block, tap, lane; in)` with the taps in
+/// reverse order: the weight of the convolution that gives the gradient of its input. Sizes are blocks of `in` and of
+/// `out` and the number of taps.
+pub(crate) fn transpose_windows(
+    from: &[f32],
+    to: &mut [f32],
+    (in_blocks, out_blocks, taps): (usize, usize, usize),
+    lanes: usize,
+) {
+    let (from_rows, to_rows) = (in_blocks * taps * lanes, out_blocks * taps * lanes);
+    let mut out_block = 0;
+    for out_width in panel_widths(out_blocks) {
+        let out_columns = out_width * lanes;
+        let panel = &from[out_block * lanes * from_rows..][..out_columns * from_rows];
+        let mut in_block = 0;
+        for in_width in panel_widths(in_blocks) {
+            let target = &mut to[in_block * lanes * to_rows..][..in_width * lanes * to_rows];
+            for column in 0..out_columns {
+                let (block, lane) = (out_block + column / lanes, column % lanes);
+                for tap in 0..taps {
+                    let row = (block * taps + taps - 1 - tap) * lanes + lane;
+                    let line = &mut target[row * in_width * lanes..][..in_width * lanes];
+                    for (place, value) in line.iter_mut().enumerate() {
+                        let from_row = ((in_block + place / lanes) * taps + tap) * lanes + place % lanes;
+                        *value = panel[from_row * out_columns + column];
+                    }
+                }
+            }
+            in_block += in_width;
+        }
+        out_block += out_width;
+    }
+}

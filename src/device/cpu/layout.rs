@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn planes_tile_a_batch_without_overlap() {
-        let shape = ValueShape { channels: 20, height: 4, width: 4, norm: None };
+        let shape = ValueShape { channels: 20, height: 4, width: 4, norm: None, relu: false };
         let layout = Layout::new(shape, 8);
         for batch in [1, 7, 8, 19, 32] {
             let mut starts: Vec<usize> =
@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn tiles_do_not_shrink_as_images_do() {
-        let tile = |side| Layout::new(ValueShape { channels: 8, height: side, width: side, norm: None }, 8).tile;
+        let tile =
+            |side| Layout::new(ValueShape { channels: 8, height: side, width: side, norm: None, relu: false }, 8).tile;
         for side in 1..64 {
             assert!(tile(side) >= tile(side + 1) && GROUP_IMAGES.is_multiple_of(tile(side)));
         }

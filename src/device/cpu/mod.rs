@@ -3,6 +3,7 @@
 //! [`Network`] runs a plan. Images are split into groups of fixed size; threads take groups, and what groups have summed
 //! is added up in their order, so results do not depend on the number of threads.
 
+mod activate;
 pub mod bench;
 mod depthwise;
 pub(crate) mod gang;
@@ -20,6 +21,7 @@ mod program;
 mod simd;
 mod statistics;
 mod sweep;
+mod windows;
 
 pub use network::{Batch, BatchResult, Network, NetworkOptions, Section, Step};
 pub use peak::{copy_rate, fma_peak};

@@ -2,6 +2,7 @@
 
 use super::gang::Gang;
 use super::layout::padded;
+use super::normalise::RUNNING_SHARE;
 use super::ops::ClassifierBuffers;
 use super::optimise::Sgd;
 use super::program::Program;
@@ -113,7 +114,8 @@ impl Network {
         assert!(options.batch > 0, "a batch has at least one image");
         let program = Program::new(plan, options.batch, options.set.lanes());
         let gang = Gang::new(options.threads.min(program.groups(options.batch)));
-        let memory = Memory::new(&program, gang.threads());
+        let mut memory = Memory::new(&program, gang.threads());
+        Fold { program: &program, memory: &mut memory }.identity_norms();
         Network { program, set: options.set, gang, memory, stale: true }
     }
 
@@ -131,6 +133,29 @@ impl Network {
         self.program.parameters.load(&self.program.plan, weights, &mut self.memory.parameters);
         self.memory.momentum.fill(0.0);
         self.stale = true;
+    }
+
+    /// Goes over to another plan for the same images and classes, and forgets weights and optimiser's state. Memory is
+    /// used again.
+    pub fn replace_plan(&mut self, plan: &Plan) {
+        self.program = Program::new(plan, self.program.batch, self.set.lanes());
+        self.memory.fit(&self.program);
+        self.fold().identity_norms();
+        self.stale = true;
+    }
+
+    /// Takes over an optimiser's state: the momentum of every parameter.
+    ///
+    /// # Panics
+    /// If it does not fit the plan.
+    pub fn load_momentum(&mut self, momentum: &Weights) {
+        assert!(momentum.fits(&self.program.plan), "momentum of another network");
+        self.program.parameters.load(&self.program.plan, momentum, &mut self.memory.momentum);
+    }
+
+    /// The optimiser's state, as of [`load_momentum`](Self::load_momentum).
+    pub fn momentum(&self) -> Weights {
+        self.program.parameters.store(&self.program.plan, &self.memory.momentum)
     }
 
     /// The weights as they are now.
@@ -175,7 +200,7 @@ impl Network {
             let sweep = self.memory.sweep(&self.program, self.set, batch, mode);
             // SAFETY: every task has its own group, every worker its own memory; earlier operations are done.
             self.gang.run(groups, &|group, worker| unsafe { sweep.forward(number, group, worker) });
-            self.fold().batch_norm(number, images);
+            self.fold().batch_norm(number, images, RUNNING_SHARE);
             done(Section::Forward(number));
         }
         for number in (0..self.program.ops.len()).rev() {
@@ -189,6 +214,26 @@ impl Network {
         self.update(step, groups);
         done(Section::Update);
         self.result(images)
+    }
+
+    /// Moves the running statistics by this share towards those of a batch, and changes nothing else. Shares 1, 1/2, 1/3
+    /// and so on make them the means over batches.
+    ///
+    /// # Panics
+    /// As [`train`](Self::train).
+    pub fn calibrate(&mut self, batch: Batch, share: f32) {
+        self.check(batch);
+        let images = batch.labels.len();
+        let groups = self.program.groups(images);
+        self.memory.partials[..groups * self.program.partials].fill(0.0);
+        let mode = Mode { label_smoothing: 0.0, training: true, dropout: false };
+        for number in 0..self.program.ops.len() {
+            self.fold().inputs(number);
+            let sweep = self.memory.sweep(&self.program, self.set, batch, mode);
+            // SAFETY: every task has its own group, every worker its own memory; earlier operations are done.
+            self.gang.run(groups, &|group, worker| unsafe { sweep.forward(number, group, worker) });
+            self.fold().batch_norm(number, images, share);
+        }
     }
 
     /// Loss and accuracy with running statistics, without dropout; `label_smoothing` as in training.
@@ -380,6 +425,30 @@ impl Memory {
             workers: memory.workers.as_mut_ptr(),
             training: mode.training,
         }
+    }
+
+    /// Fits every length to another program. What must be zero is.
+    fn fit(&mut self, program: &Program) {
+        let threads = self.workers.len();
+        let groups = program.groups(program.batch);
+        let places = program.ops.last();
+        let features = program.batch * places.map_or(0, |p| p.input.padded_channels());
+        for (memory, floats) in [
+            (&mut self.parameters, program.parameters.floats),
+            (&mut self.momentum, program.parameters.floats),
+            (&mut self.coefficients, program.coefficients),
+            (&mut self.mask, features),
+        ] {
+            memory.clear();
+            memory.resize(floats, 0.0);
+        }
+        self.transposed.resize(program.parameters.transposed_floats, 0.0);
+        self.activations.resize(program.activations, 0.0);
+        self.partials.resize(groups * program.partials, 0.0);
+        self.gradients.resize(groups * program.parameters.floats, 0.0);
+        self.features.iter_mut().for_each(|memory| memory.resize(features, 0.0));
+        self.logits.resize(program.batch * places.map_or(0, |p| p.output.padded_channels()), 0.0);
+        self.workers = (0..threads).map(|_| Worker::new(program)).collect();
     }
 
     fn new(program: &Program, threads: usize) -> Self {

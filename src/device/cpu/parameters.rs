@@ -1,6 +1,6 @@
 //! How a plan's tensors lie on the device, and the way between that and PyTorch's order.
 
-use super::gemm::transpose_panels;
+use super::gemm::{transpose_panels, transpose_windows};
 use super::layout::{padded, panel_index};
 use super::ops::window_channels;
 use crate::net::{OpKind, ParameterId, Plan, Tensor, Weights};
@@ -10,8 +10,20 @@ use crate::net::{OpKind, ParameterId, Plan, Tensor, Weights};
 enum Form {
     /// `(channels)`, padded.
     Vector,
-    /// `(channels, 1, 3, 3)` as `[block][9][lane]`.
-    Depthwise,
+    /// `(channels, 1, size, size)` as `[block][tap][lane]`.
+    Depthwise {
+        /// `size * size`
+        taps: usize,
+    },
+    /// `(out, in, size, size)` as a matrix `(in block, tap, lane; out)` in panels.
+    Windows {
+        /// Blocks of `in`.
+        in_blocks: usize,
+        /// Blocks of `out`.
+        out_blocks: usize,
+        /// `size * size`
+        taps: usize,
+    },
     /// `(out, in, height, width)` or `(out, in)` as a matrix `(height * width * in, out)` in panels.
     Matrix {
         /// Blocks of `height * width * in`.
@@ -61,13 +73,22 @@ impl ParameterMap {
                     forms[weight.0] = (Form::Matrix { row_blocks, column_blocks }, false);
                 }
                 OpKind::Node { depthwise, pointwise, .. } => {
-                    forms[depthwise.0] = (Form::Depthwise, false);
+                    forms[depthwise.0] = (Form::Depthwise { taps: 9 }, false);
                     forms[pointwise.0] = (matrix(pointwise), true);
+                }
+                OpKind::Separable { depthwise, pointwise, window } => {
+                    forms[depthwise.0] = (Form::Depthwise { taps: window.size * window.size }, false);
+                    forms[pointwise.0] = (matrix(pointwise), true);
+                }
+                OpKind::Convolution { weight, window } => {
+                    let (out, inputs) = (dimensions(weight)[0], dimensions(weight)[1]);
+                    let (in_blocks, out_blocks) = (inputs.div_ceil(lanes), out.div_ceil(lanes));
+                    forms[weight.0] = (Form::Windows { in_blocks, out_blocks, taps: window.size * window.size }, true);
                 }
                 OpKind::Pointwise { weight } | OpKind::Classifier { weight, .. } => {
                     forms[weight.0] = (matrix(weight), true);
                 }
-                OpKind::Mean => {}
+                OpKind::Mean | OpKind::Pool { .. } | OpKind::Sum | OpKind::Concatenation => {}
             }
         }
         let (mut floats, mut transposed_floats) = (0, 0);
@@ -75,7 +96,8 @@ impl ParameterMap {
             .map(|(parameter, (form, transpose))| {
                 let size = match form {
                     Form::Vector => padded(parameter.dimensions[0], lanes),
-                    Form::Depthwise => 9 * padded(parameter.dimensions[0], lanes),
+                    Form::Depthwise { taps } => taps * padded(parameter.dimensions[0], lanes),
+                    Form::Windows { in_blocks, out_blocks, taps } => in_blocks * out_blocks * taps * lanes * lanes,
                     Form::Matrix { row_blocks, column_blocks } => row_blocks * column_blocks * lanes * lanes,
                 };
                 let offset = floats;
@@ -102,9 +124,15 @@ impl ParameterMap {
         let pixels = inner / channels.max(1);
         (0..count).map(move |element| match slot.form {
             Form::Vector => element,
-            Form::Depthwise => {
-                let (channel, tap) = (element / 9, element % 9);
-                channel / lanes * 9 * lanes + tap * lanes + channel % lanes
+            Form::Depthwise { taps } => {
+                let (channel, tap) = (element / taps, element % taps);
+                channel / lanes * taps * lanes + tap * lanes + channel % lanes
+            }
+            Form::Windows { in_blocks, out_blocks, taps } => {
+                let (out, rest) = (element / inner, element % inner);
+                let (channel, tap) = (rest / taps, rest % taps);
+                let row = (channel / lanes * taps + tap) * lanes + channel % lanes;
+                panel_index(in_blocks * taps * lanes, out_blocks, lanes, row, out)
             }
             Form::Matrix { row_blocks, column_blocks } => {
                 let (out, rest) = (element / inner, element % inner);
@@ -146,8 +174,14 @@ impl ParameterMap {
 
     /// Refreshes one matrix's transpose.
     pub(crate) fn transpose_slot(&self, slot: Slot, from: &[f32], to: &mut [f32]) {
-        if let Form::Matrix { row_blocks, column_blocks } = slot.form {
-            transpose_panels(from, to, row_blocks, column_blocks, self.lanes);
+        match slot.form {
+            Form::Matrix { row_blocks, column_blocks } => {
+                transpose_panels(from, to, row_blocks, column_blocks, self.lanes);
+            }
+            Form::Windows { in_blocks, out_blocks, taps } => {
+                transpose_windows(from, to, (in_blocks, out_blocks, taps), self.lanes);
+            }
+            Form::Vector | Form::Depthwise { .. } => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::layout::GROUP_IMAGES;
 use super::network::Memory;
-use super::normalise::{ChannelSums, Coefficients, Moments, Norm, RUNNING_SHARE, backward};
+use super::normalise::{ChannelSums, Coefficients, Moments, Norm, backward};
 use super::program::Program;
 use crate::net::{BatchNorm, OpKind, ParameterId, Weighting};
 
@@ -42,6 +42,11 @@ impl Fold<'_> {
                 1.0 / op.inputs.len() as f32
             }
             OpKind::Node { weighting: Weighting::Single, .. } | OpKind::Classifier { .. } | OpKind::Stem { .. } => 1.0,
+            OpKind::Convolution { .. }
+            | OpKind::Separable { .. }
+            | OpKind::Pool { .. }
+            | OpKind::Sum
+            | OpKind::Concatenation => 1.0,
         }
     }
 
@@ -53,7 +58,12 @@ impl Fold<'_> {
         if matches!(program.plan.ops[number].kind, OpKind::Classifier { .. } | OpKind::Stem { .. }) {
             return;
         }
-        self.memory.coefficients[places.shift..][..padded].fill(0.0);
+        if program.plan.ops[number].kind.activates_inputs() {
+            return self.activations(number);
+        }
+        for input in &places.inputs {
+            self.memory.coefficients[input.shift..][..padded].fill(0.0);
+        }
         for (position, input) in program.plan.ops[number].inputs.iter().enumerate() {
             let weight = self.edge_weight(number, position);
             let producer = program.producer[input.0];
@@ -65,14 +75,36 @@ impl Fold<'_> {
                     true => (coefficients[norm + channel], coefficients[norm + padded + channel]),
                     false => (1.0, 0.0),
                 };
-                coefficients[places.scales + position * padded + channel] = weight * scale;
-                coefficients[places.shift + channel] += weight * shift;
+                coefficients[places.inputs[position].scale + channel] = weight * scale;
+                coefficients[places.inputs[position].shift + channel] += weight * shift;
             }
         }
     }
 
-    /// Makes the output's batch norm from the batch's sums, and moves the running statistics.
-    pub(super) fn batch_norm(&mut self, number: usize, images: usize) {
+    /// The inputs' batch norms, each by itself.
+    fn activations(&mut self, number: usize) {
+        let program = self.program;
+        for (places, input) in program.ops[number].inputs.iter().zip(&program.plan.ops[number].inputs) {
+            let producer = &program.ops[program.producer[input.0]];
+            let (channels, padded) = (places.read.channels, producer.output.padded_channels());
+            let coefficients = &mut self.memory.coefficients;
+            for (from, to) in [(producer.norm, places.scale), (producer.norm + padded, places.shift)] {
+                coefficients.copy_within(from..from + channels, to);
+            }
+        }
+    }
+
+    /// Where a value is not normalised, the batch norm that changes nothing.
+    pub(super) fn identity_norms(&mut self) {
+        for (number, places) in self.program.ops.iter().enumerate() {
+            if self.norm_of(number).is_none() {
+                self.memory.coefficients[places.norm..][..places.output.channels].fill(1.0);
+            }
+        }
+    }
+
+    /// Makes the output's batch norm from the batch's sums, and moves the running statistics by a share towards them.
+    pub(super) fn batch_norm(&mut self, number: usize, images: usize, share: f32) {
         let Some(norm) = self.norm_of(number) else { return };
         let program = self.program;
         let places = &program.ops[number];
@@ -90,7 +122,7 @@ impl Fold<'_> {
             let unbiased = variance * count / (count - 1.0).max(1.0);
             for (id, now) in [(norm.running_mean, mean), (norm.running_variance, unbiased)] {
                 let running = &mut self.memory.parameters[program.parameters.slot(id).offset + channel];
-                *running += RUNNING_SHARE * (now as f32 - *running);
+                *running += share * (now as f32 - *running);
             }
         }
     }
@@ -123,7 +155,7 @@ impl Fold<'_> {
         let places = &program.ops[number];
         let (channels, padded) = (places.input.channels, places.input.padded_channels());
         let op = &program.plan.ops[number];
-        let floats = (1 + op.inputs.len()) * padded;
+        let floats = places.sum_floats;
         let groups = program.groups(images);
         for float in 0..floats {
             let partials = self.memory.partials.chunks_exact(program.partials).take(groups);
@@ -165,6 +197,9 @@ impl Fold<'_> {
                 None => [1.0, 0.0, 0.0],
             };
             for (consumer, &(operation, position)) in places.consumers.iter().enumerate() {
+                if channel >= program.ops[operation].inputs[position].read.channels {
+                    continue;
+                }
                 let weight = self.edge_weight(operation, position);
                 self.memory.coefficients[places.gradient_scales + consumer * padded + channel] = scale * weight;
             }
@@ -187,9 +222,13 @@ impl Fold<'_> {
         let mut sums = ChannelSums::default();
         for (consumer, &(operation, position)) in places.consumers.iter().enumerate() {
             let coefficients = &self.memory.coefficients;
+            let consumed = &program.ops[operation].inputs[position];
+            if channel >= consumed.read.channels {
+                continue;
+            }
             let totals = &coefficients[program.ops[operation].gradient_totals..];
-            let gradient = f64::from(totals[channel]);
-            let product = f64::from(totals[(1 + position) * padded + channel]);
+            let gradient = f64::from(totals[consumed.sums + channel]);
+            let product = f64::from(totals[consumed.products + channel]);
             let weight = f64::from(self.edge_weight(operation, position));
             let scale = f64::from(coefficients[places.gradient_scales + consumer * padded + channel]);
             sums.gradient += weight * gradient;

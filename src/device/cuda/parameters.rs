@@ -50,7 +50,8 @@ impl ParameterMap {
                     forms[depthwise.0] = Form::Depthwise;
                     forms[pointwise.0] = Form::Matrix;
                 }
-                OpKind::Mean => {}
+                // Others than a mean are refused with their plan.
+                _ => {}
             }
         }
         let mut offset = start;

@@ -96,6 +96,10 @@ fn code(facts: &Facts) -> Vec<Item> {
                     "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}, head {}.",
                     space.stages, space.nodes, space.channels, space.stem_stride, space.head
                 ),
+                SpaceKind::Enas => format!(
+                    "In the same program: ENAS's macro space, {} layers of {} channels.",
+                    space.layers, space.channels
+                ),
                 kind => format!("In the same program: the space {}.", kind.name()),
             },
         ),

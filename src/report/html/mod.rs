@@ -98,6 +98,7 @@ fn header(facts: &Facts) -> String {
 fn space(space: &SpaceConfig) -> String {
     match space.kind {
         SpaceKind::Randwire => format!("RandWire space, {} stages of {} nodes", space.stages, space.nodes),
+        SpaceKind::Enas => format!("ENAS macro space, {} layers", space.layers),
         SpaceKind::Nasbench101 => format!("NAS-Bench-101 space, at most {} vertices", space.vertices),
         SpaceKind::Nasbench201 => "NAS-Bench-201 space".into(),
         SpaceKind::Table => "space of a table".into(),

@@ -5,7 +5,9 @@
 
 pub mod proto;
 
-use crate::net::{BatchNorm, Op, OpKind, ParameterId, Plan, ValueId, Weighting, Weights, WeightsError};
+use crate::net::{
+    BatchNorm, Op, OpKind, ParameterId, Plan, Pooling, ValueId, Weighting, Weights, WeightsError, Window,
+};
 use prost::Message;
 use proto::*;
 use std::collections::HashSet;
@@ -85,16 +87,20 @@ impl Exporter<'_> {
         let to = self.value_name(op.output);
         match op.kind {
             OpKind::Stem { weight, stride } => {
-                self.convolution(IMAGES.into(), op.output, Convolution { weight, size: 3, stride, groups: 1 });
+                self.convolution(
+                    IMAGES.into(),
+                    op.output,
+                    Convolution { weight, window: Window::new(3, stride), groups: 1 },
+                );
             }
             OpKind::Node { weighting, depthwise, pointwise, stride } => {
                 let sum = self.aggregate(op, weighting);
                 let active = self.unary("Relu", sum, format!("{to}.relu"));
                 let spatial = format!("{to}.depthwise");
                 let groups = self.dimension(depthwise);
-                let convolution = Convolution { weight: depthwise, size: 3, stride, groups };
+                let convolution = Convolution { weight: depthwise, window: Window::new(3, stride), groups };
                 self.convolution_to(active, spatial.clone(), convolution);
-                let convolution = Convolution { weight: pointwise, size: 1, stride: 1, groups: 1 };
+                let convolution = Convolution { weight: pointwise, window: Window::new(1, 1), groups: 1 };
                 self.convolution(spatial, op.output, convolution);
             }
             OpKind::Mean => {
@@ -105,15 +111,123 @@ impl Exporter<'_> {
             }
             OpKind::Pointwise { weight } => {
                 let mean = self.aggregate(op, Weighting::Mean);
-                self.convolution(mean, op.output, Convolution { weight, size: 1, stride: 1, groups: 1 });
+                self.convolution(mean, op.output, Convolution { weight, window: Window::new(1, 1), groups: 1 });
             }
-            OpKind::Classifier { weight, bias } => self.classifier(op, weight, bias),
+            OpKind::Classifier { weight, bias, relu } => self.classifier(op, (weight, bias), relu),
+            kind => self.activating(op, kind),
         }
     }
 
-    fn classifier(&mut self, op: &Op, weight: ParameterId, bias: ParameterId) {
+    /// The operations that activate every input by itself.
+    fn activating(&mut self, op: &Op, kind: OpKind) {
+        let to = self.value_name(op.output);
+        match kind {
+            OpKind::Convolution { weight, window } => {
+                let sum = self.sum_of_first(op, self.plan.parameters[weight.0].dimensions[1]);
+                match window.shift {
+                    0 => self.convolution(sum, op.output, Convolution { weight, window, groups: 1 }),
+                    _ => self.shifted_convolution(op, sum, (weight, window)),
+                }
+            }
+            OpKind::Separable { depthwise, pointwise, window } => {
+                let groups = self.dimension(depthwise);
+                let sum = self.sum_of_first(op, groups);
+                let spatial = format!("{to}.depthwise");
+                self.convolution_to(sum, spatial.clone(), Convolution { weight: depthwise, window, groups });
+                let convolution = Convolution { weight: pointwise, window: Window::new(1, 1), groups: 1 };
+                self.convolution(spatial, op.output, convolution);
+            }
+            OpKind::Pool { pooling, window } => {
+                let sum = self.sum_of_first(op, self.plan.values[op.output.0].channels);
+                self.pool(op, sum, (pooling, window));
+            }
+            OpKind::Concatenation => {
+                let (inputs, output) = (self.names(&op.inputs), self.before_norm(op.output));
+                self.add(Node { operator: "Concat", name: to, inputs, output, attributes: vec![int("axis", 1)] });
+                self.normalise(op.output);
+            }
+            _ => {
+                let (inputs, output) = (self.names(&op.inputs), self.before_norm(op.output));
+                self.add(Node { operator: "Sum", name: to, inputs, output, attributes: vec![] });
+                self.normalise(op.output);
+            }
+        }
+    }
+
+    fn pool(&mut self, op: &Op, input: String, (pooling, window): (Pooling, Window)) {
+        let mut attributes = self.window_attributes(op.inputs[0], window);
+        let operator = match pooling {
+            Pooling::Max => "MaxPool",
+            Pooling::Average => {
+                attributes.push(int("count_include_pad", 0));
+                "AveragePool"
+            }
+        };
+        let (name, output) = (self.value_name(op.output), self.before_norm(op.output));
+        self.add(Node { operator, name, inputs: vec![input], output, attributes });
+        self.normalise(op.output);
+    }
+
+    /// The sum of the first channels of the inputs.
+    fn sum_of_first(&mut self, op: &Op, channels: usize) -> String {
+        let to = self.value_name(op.output);
+        let inputs: Vec<String> = (op.inputs.iter().enumerate())
+            .map(|(position, &input)| {
+                let name = self.value_name(input);
+                match self.plan.values[input.0].channels == channels {
+                    true => name,
+                    false => self.slice(name, format!("{to}.input.{position}"), (1, 0, channels)),
+                }
+            })
+            .collect();
+        if let [only] = &inputs[..] {
+            return only.clone();
+        }
+        let sum = format!("{to}.sum");
+        self.add(Node { operator: "Sum", name: sum.clone(), inputs, output: sum.clone(), attributes: vec![] });
+        sum
+    }
+
+    /// A convolution whose windows are moved down and right, which is one of an image without its first rows and columns.
+    fn shifted_convolution(&mut self, op: &Op, input: String, (weight, window): (ParameterId, Window)) {
+        let (to, shape) = (self.value_name(op.output), self.plan.values[op.inputs[0].0]);
+        let rows = self.slice(input, format!("{to}.rows"), (2, window.shift, shape.height));
+        let input = self.slice(rows, format!("{to}.columns"), (3, window.shift, shape.width));
+        let mut attributes = vec![int("group", 1)];
+        attributes.extend(self.window_attributes(op.inputs[0], window));
+        let inputs = vec![input, self.parameter(weight)];
+        let (name, output) = (self.module(weight), self.before_norm(op.output));
+        self.add(Node { operator: "Conv", name, inputs, output, attributes });
+        self.normalise(op.output);
+    }
+
+    /// Elements `start..end` of an axis.
+    fn slice(&mut self, input: String, output: String, (axis, start, end): (usize, usize, usize)) -> String {
+        let constant = |exporter: &mut Self, value: usize| {
+            let name = format!("integer.{value}");
+            if exporter.constants.insert(name.clone()) {
+                exporter.graph.initializer.push(TensorProto {
+                    dims: vec![1],
+                    data_type: INT64,
+                    name: name.clone(),
+                    raw_data: (value as i64).to_le_bytes().into(),
+                });
+            }
+            name
+        };
+        let mut inputs = vec![input];
+        inputs.extend([start, end, axis].map(|value| constant(self, value)));
+        let name = output.clone();
+        self.add(Node { operator: "Slice", name, inputs, output: output.clone(), attributes: vec![] });
+        output
+    }
+
+    fn classifier(&mut self, op: &Op, (weight, bias): (ParameterId, ParameterId), relu: bool) {
         let features = self.aggregate(op, Weighting::Mean);
-        let active = self.unary("Relu", features, "features.relu".into());
+        let active = match relu {
+            true => self.unary("Relu", features, "features.relu".into()),
+            false => features,
+        };
         let pooled = self.unary("GlobalAveragePool", active, "features.pool".into());
         let flat = self.unary("Flatten", pooled, "features".into());
         let inputs = vec![flat, self.parameter(weight), self.parameter(bias)];
@@ -166,17 +280,22 @@ impl Exporter<'_> {
     }
 
     fn convolution_to(&mut self, input: String, output: String, convolution: Convolution) {
-        let Convolution { weight, size, stride, groups } = convolution;
-        let pad = size / 2;
-        let attributes = vec![
-            int("group", groups),
-            ints("kernel_shape", &[size; 2]),
-            ints("pads", &[pad; 4]),
-            ints("strides", &[stride; 2]),
-        ];
+        let Convolution { weight, window, groups } = convolution;
+        let mut attributes = vec![int("group", groups)];
+        attributes.extend(window_attributes(window, [window.border(); 2]));
         let inputs = vec![input, self.parameter(weight)];
         let name = self.module(weight);
         self.add(Node { operator: "Conv", name, inputs, output, attributes });
+    }
+
+    /// Windows over a value, which end where the last one does.
+    fn window_attributes(&self, input: ValueId, window: Window) -> Vec<AttributeProto> {
+        let shape = self.plan.values[input.0];
+        let after = |size: usize| {
+            let end = window.stride * (window.outputs(size) - 1) + window.shift + window.size;
+            end.saturating_sub(size + window.border())
+        };
+        window_attributes(window, [after(shape.height), after(shape.width)]).into()
     }
 
     /// Applies the value's batch normalisation, so that every reader finds it applied.
@@ -186,9 +305,15 @@ impl Exporter<'_> {
         };
         let mut inputs = vec![self.before_norm(value)];
         inputs.extend([gamma, beta, running_mean, running_variance].map(|id| self.parameter(id)));
-        let (name, output) = (self.module(gamma), self.value_name(value));
+        let (name, normalised) = (self.module(gamma), self.value_name(value));
+        let relu = self.plan.values[value.0].relu;
+        let output = if relu { format!("{normalised}.norm") } else { normalised.clone() };
         let attributes = vec![float("epsilon", EPSILON)];
-        self.add(Node { operator: "BatchNormalization", name, inputs, output, attributes });
+        self.add(Node { operator: "BatchNormalization", name, inputs, output: output.clone(), attributes });
+        if relu {
+            let name = format!("{normalised}.relu");
+            self.add(Node { operator: "Relu", name, inputs: vec![output], output: normalised, attributes: vec![] });
+        }
     }
 
     fn unary(&mut self, operator: &str, input: String, output: String) -> String {
@@ -250,12 +375,19 @@ impl Exporter<'_> {
     }
 }
 
-/// A square convolution, padded to keep the size at stride 1.
+/// A convolution.
 struct Convolution {
     weight: ParameterId,
-    size: usize,
-    stride: usize,
+    window: Window,
     groups: usize,
+}
+
+/// Size and steps of windows, with a border before the image and so many rows and columns after it.
+fn window_attributes(window: Window, after: [usize; 2]) -> [AttributeProto; 3] {
+    let Window { size, stride, .. } = window;
+    let border = window.border();
+    let pads = [border, border, after[0], after[1]];
+    [ints("kernel_shape", &[size; 2]), ints("pads", &pads), ints("strides", &[stride; 2])]
 }
 
 fn int(name: &str, value: usize) -> AttributeProto {

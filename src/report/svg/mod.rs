@@ -61,6 +61,10 @@ impl Drawing {
     fn new(architecture: &Architecture) -> Self {
         match architecture {
             Architecture::RandWire { stages } => Drawing::of_stages(stages, &[]),
+            Architecture::Enas(network) => {
+                let operators: Vec<&str> = network.operator_names().collect();
+                Drawing::of_stages(&[network.dag()], &operators)
+            }
             Architecture::NasBench101(cell) => Drawing::of_cell(cell),
             Architecture::NasBench201(cell) => {
                 cell.dag().map_or(Drawing { body: String::new(), width: 0.0, height: 0.0 }, |dag| {

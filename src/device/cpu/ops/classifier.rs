@@ -1,4 +1,4 @@
-//! Batch norm, ReLU, global average pool, dropout, the fully connected layer and the loss.
+//! Batch norm, ReLU (perhaps), global average pool, dropout, the fully connected layer and the loss.
 
 use super::super::gemm::{Product, Segments, Strided, WeightGradient};
 use super::super::layout::Layout;
@@ -31,6 +31,8 @@ pub(crate) struct ClassifierInput {
     pub shift: *const f32,
     /// `(padded channels)`: the batch norm's mean.
     pub mean: *const f32,
+    /// Whether a ReLU follows the batch norm.
+    pub relu: bool,
     /// `(batch, channels)`: 0 or 1 / (1 - p); null without dropout.
     pub mask: *const f32,
     /// Blocks of the padded classes.
@@ -124,9 +126,15 @@ impl ClassifierForward {
                 for pixel in 0..pixels {
                     let value = S::load(from.add(pixel * S::LANES));
                     let normalised = S::mul_add(value, scale, shift);
-                    sum = S::add(sum, S::relu(normalised));
-                    passing = S::add(passing, S::where_positive(normalised, one));
-                    values = S::add(values, S::where_positive(normalised, S::sub(value, mean)));
+                    if self.input.relu {
+                        sum = S::add(sum, S::relu(normalised));
+                        passing = S::add(passing, S::where_positive(normalised, one));
+                        values = S::add(values, S::where_positive(normalised, S::sub(value, mean)));
+                    } else {
+                        sum = S::add(sum, normalised);
+                        passing = S::add(passing, one);
+                        values = S::add(values, S::sub(value, mean));
+                    }
                 }
                 let mut feature = S::mul(sum, share);
                 if !self.input.mask.is_null() {
@@ -260,6 +268,8 @@ fn loss_gradient(logits: &mut [f32], label: usize, smoothing: f32, share: f32) {
 /// How the head's raw output's gradient is formed: batch norm's backward of the pooled gradient where the ReLU passes.
 #[derive(Clone, Copy)]
 pub(crate) struct HeadGradient {
+    /// Whether there is a ReLU; without one every pixel passes.
+    pub relu: bool,
     /// The head's raw output.
     pub values: *const f32,
     /// `(padded channels)`: batch norm as `scale * x + shift`.
@@ -292,9 +302,12 @@ impl HeadGradient {
                     let from = self.values.add(layout.plane(image, block, tile.batch));
                     for pixel in 0..pixels {
                         let value = S::load(from.add(pixel * S::LANES));
-                        let gate = S::mul_add(value, scale, shift);
                         let rest = S::mul_add(value, of_value, constant);
-                        S::store(to, S::add(S::where_positive(gate, passing), rest));
+                        let passing = match self.relu {
+                            true => S::where_positive(S::mul_add(value, scale, shift), passing),
+                            false => passing,
+                        };
+                        S::store(to, S::add(passing, rest));
                         to = to.add(S::LANES);
                     }
                 }

@@ -4,7 +4,8 @@
 use super::super::gemm::{Product, Segments, Strided, WeightGradient};
 use super::super::layout::{Layout, padded};
 use super::super::simd::{Kernel, Simd};
-use super::tile::{Images, OutputGradient, RawOutput, Scratch, rows_of};
+use super::sources::ValueGradient;
+use super::tile::{Images, RawOutput, Scratch, rows_of};
 use crate::net::ImageShape;
 
 /// Rows of the weight's matrix, padded: `9 * channels`, ordered `(row, column, channel)`.
@@ -101,7 +102,7 @@ pub(crate) struct StemBackward<'a> {
     pub images: Images,
     pub windows: Windows,
     pub output: Layout,
-    pub gradient: OutputGradient<'a>,
+    pub gradient: ValueGradient<'a>,
     /// Added to.
     pub weight_gradient: *mut f32,
     pub scratch: &'a mut Scratch,

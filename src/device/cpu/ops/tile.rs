@@ -222,6 +222,10 @@ pub(crate) struct ScratchSizes {
     pub outputs: usize,
     /// Planes of a gather.
     pub planes: usize,
+    /// A tile's inputs with a border, all blocks.
+    pub bordered: usize,
+    /// The same for what the gradient of the inputs is formed from.
+    pub bordered_gradient: usize,
 }
 
 impl ScratchSizes {
@@ -234,6 +238,8 @@ impl ScratchSizes {
             rows: self.rows.max(other.rows),
             outputs: self.outputs.max(other.outputs),
             planes: self.planes.max(other.planes),
+            bordered: self.bordered.max(other.bordered),
+            bordered_gradient: self.bordered_gradient.max(other.bordered_gradient),
         }
     }
 }
@@ -254,6 +260,10 @@ pub(crate) struct Scratch {
     pub outputs_gradient: Vec<f32>,
     /// The inputs of a gather.
     pub planes: Vec<Plane>,
+    /// Planes with a border.
+    pub bordered: Vec<f32>,
+    /// Gradients in planes with a border.
+    pub bordered_gradient: Vec<f32>,
 }
 
 // SAFETY: the pointers in `planes` are written anew before every use; they carry nothing from one thread to another.
@@ -270,6 +280,8 @@ impl Scratch {
             rows_gradient: vec![0.0; sizes.rows],
             outputs_gradient: vec![0.0; sizes.outputs],
             planes: vec![empty; sizes.planes],
+            bordered: vec![0.0; sizes.bordered],
+            bordered_gradient: vec![0.0; sizes.bordered_gradient],
         }
     }
 }

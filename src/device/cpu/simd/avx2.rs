@@ -65,6 +65,15 @@ impl Simd for Avx2 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
     }
     #[inline(always)]
+    unsafe fn max(other: __m256, value: __m256) -> __m256 {
+        // MAXPS returns its second operand where either is a NaN.
+        unsafe { _mm256_max_ps(other, value) }
+    }
+    #[inline(always)]
+    unsafe fn where_equal(a: __m256, b: __m256, value: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b), value) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
         // SAFETY: the caller's.
         unsafe { transpose(from, to) }

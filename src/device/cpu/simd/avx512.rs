@@ -65,6 +65,15 @@ impl Simd for Avx512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), value) }
     }
     #[inline(always)]
+    unsafe fn max(other: __m512, value: __m512) -> __m512 {
+        // MAXPS returns its second operand where either is a NaN.
+        unsafe { _mm512_max_ps(other, value) }
+    }
+    #[inline(always)]
+    unsafe fn where_equal(a: __m512, b: __m512, value: __m512) -> __m512 {
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), value) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
         // SAFETY: the caller's; AVX-512 has all of AVX.
         unsafe { avx2::transpose(from, to) }

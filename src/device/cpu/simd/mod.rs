@@ -33,6 +33,10 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn relu(value: Self::Vector) -> Self::Vector;
     /// `value` where `gate > 0`, else 0.
     unsafe fn where_positive(gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The larger of two numbers; `value` where either is none.
+    unsafe fn max(other: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// `value` where `a == b`, else 0.
+    unsafe fn where_equal(a: Self::Vector, b: Self::Vector, value: Self::Vector) -> Self::Vector;
     /// Writes the transpose of a block of [`BLOCK`] rows and columns; rows are `stride` floats apart.
     #[inline(always)]
     unsafe fn transpose((from, from_stride): (*const f32, usize), (to, to_stride): (*mut f32, usize)) {
@@ -137,7 +141,7 @@ mod tests {
     use super::*;
 
     /// Every method on vectors with signs, zeros and a NaN, lane by lane.
-    struct Everything<'a>(&'a [f32; 16], &'a [f32; 16], &'a mut [[f32; 16]; 7]);
+    struct Everything<'a>(&'a [f32; 16], &'a [f32; 16], &'a mut [[f32; 16]; 9]);
 
     impl Kernel for Everything<'_> {
         type Output = usize;
@@ -154,6 +158,8 @@ mod tests {
                     S::relu(a),
                     S::where_positive(a, b),
                     S::zero(),
+                    S::max(a, b),
+                    S::where_equal(a, S::splat(7.0), b),
                 ];
                 for (to, value) in self.2.iter_mut().zip(results) {
                     S::store(to.as_mut_ptr(), value);
@@ -207,7 +213,7 @@ mod tests {
                 eprintln!("skipped: this processor has no {set}");
                 continue;
             }
-            let mut out = [[9.0f32; 16]; 7];
+            let mut out = [[9.0f32; 16]; 9];
             // SAFETY: the set is available.
             let lanes = unsafe { set.run(Everything(&a, &b, &mut out)) };
             assert_eq!(lanes, set.lanes());
@@ -220,6 +226,8 @@ mod tests {
                     if a[i] < 0.0 { 0.0 } else { a[i] },
                     if a[i] > 0.0 { b[i] } else { 0.0 },
                     0.0,
+                    if a[i] > b[i] { a[i] } else { b[i] },
+                    if a[i] == 7.0 { b[i] } else { 0.0 },
                 ];
                 for (row, want) in out.iter().zip(expected) {
                     assert!(row[i] == want || (row[i].is_nan() && want.is_nan()), "{set} lane {i}: {} {want}", row[i]);

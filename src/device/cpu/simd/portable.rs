@@ -52,6 +52,14 @@ impl<const N: usize> Simd for Portable<N> {
     unsafe fn where_positive(gate: [f32; N], value: [f32; N]) -> [f32; N] {
         std::array::from_fn(|i| if gate[i] > 0.0 { value[i] } else { 0.0 })
     }
+    #[inline(always)]
+    unsafe fn max(other: [f32; N], value: [f32; N]) -> [f32; N] {
+        std::array::from_fn(|i| if other[i] > value[i] { other[i] } else { value[i] })
+    }
+    #[inline(always)]
+    unsafe fn where_equal(a: [f32; N], b: [f32; N], value: [f32; N]) -> [f32; N] {
+        std::array::from_fn(|i| if a[i] == b[i] { value[i] } else { 0.0 })
+    }
     #[inline(never)]
     unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: the caller vouches for the kernel's pointers; plain Rust runs on every processor.

@@ -115,6 +115,7 @@ fn check_plans(plans: &[Plan]) -> Result<(), CudaError> {
         if let Some(&(what, first, other)) = shared.iter().find(|(_, first, other)| first != other) {
             return Err(CudaError::Batch { what, first, other });
         }
+        check_operations(plan)?;
         let head = plan.ops.iter().rev().nth(1).map(|op| op.kind);
         let ends = matches!(plan.ops.last().map(|op| op.kind), Some(OpKind::Classifier { .. }));
         if !ends || !matches!(head, Some(OpKind::Pointwise { .. })) {
@@ -122,4 +123,36 @@ fn check_plans(plans: &[Plan]) -> Result<(), CudaError> {
         }
     }
     Ok(())
+}
+
+/// The answer to an operation that has no kernel.
+fn not_yet(kind: OpKind) -> CudaError {
+    CudaError::Plan(format!("it has the operation `{}`, which only the CPU does", kind.describe()))
+}
+
+/// Refuses operations that have no kernel.
+fn check_operations(plan: &Plan) -> Result<(), CudaError> {
+    let unknown = |kind: &OpKind| kind.activates_inputs() || matches!(kind, OpKind::Classifier { relu: false, .. });
+    match plan.ops.iter().map(|op| op.kind).find(unknown) {
+        Some(kind) => Err(not_yet(kind)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Dag;
+    use crate::net::{EnasShape, LayerOperator, enas};
+
+    #[test]
+    fn operations_without_kernels_are_refused_by_name() {
+        let image = ImageShape { channels: 3, height: 8, width: 8 };
+        let shape = EnasShape { image, channels: 4, classes: 10 };
+        let plan = enas(&[LayerOperator::Separable(5)], &Dag::without_edges(1).unwrap(), &shape);
+        let error = Program::new(&[plan], 4, Storage::F32).err().unwrap().to_string();
+        let expected =
+            "a plan that the CUDA kernels do not run: it has the operation `dense 1x1`, which only the CPU does";
+        assert_eq!(error, expected);
+    }
 }

@@ -184,6 +184,7 @@ impl Candidate {
                 places.depthwise = Some(task);
                 places.depthwise_gradients = arena.floats(floats(places.groups * 9, places.in_channels));
             }
+            kind => return Err(super::not_yet(kind)),
         }
         if !matches!(op.kind, OpKind::Classifier { .. } | OpKind::Mean) {
             places.weight_gradients =
@@ -225,6 +226,8 @@ impl Candidate {
             OpKind::Node { weighting: Weighting::Single, .. } | OpKind::Classifier { .. } | OpKind::Stem { .. } => {
                 (None, 1.0)
             }
+            // Refused with its plan.
+            _ => (None, 1.0),
         }
     }
 }

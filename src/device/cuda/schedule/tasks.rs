@@ -40,7 +40,8 @@ pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
             OpKind::Classifier { weight, .. } => {
                 partials[weight.0] = (candidate.classifier.weight_gradients, places.splits());
             }
-            OpKind::Mean => {}
+            // Others than a mean are refused with their plan.
+            _ => {}
         }
     }
     let all = candidate.plan.parameters.iter().zip(&candidate.parameters.slots).zip(partials);
@@ -124,7 +125,8 @@ impl<'a> Builder<'a> {
                 tasks.input_gradient.push(InputGradient(input_gradient(places, weight)));
                 tasks.head_gradient.push(HeadGradient(self.classifier(number)));
             }
-            OpKind::Classifier { .. } => {}
+            // Others than the classifier, which has tasks of its own, are refused with their plan.
+            _ => {}
         }
     }
 

@@ -1,26 +1,22 @@
-//! Every gradient of a training step against central differences of the f64 reference, element by element.
+//! A network with weights and a batch, on the device and in the f64 reference.
 
 use graphpnas_fast::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
 use graphpnas_fast::device::reference::{Reference, ReferenceBatch, Rounding};
-use graphpnas_fast::graph::Dag;
-use graphpnas_fast::net::{ImageShape, ParameterId, Plan, RandWireShape, Role, Tensor, Weights, randwire};
+use graphpnas_fast::net::{ParameterId, Plan, Role, Tensor, Weights};
 use graphpnas_fast::random::{Purpose, StreamKey};
-use proptest::test_runner::{Config as ProptestConfig, RngSeed, TestRunner};
 use rand::RngExt;
-use std::cell::Cell;
 
 /// A network, its weights, a batch and a dropout mask, all from one seed.
-struct Case {
-    plan: Plan,
-    weights: Weights,
-    pixels: Vec<f32>,
-    labels: Vec<u16>,
-    mask: Vec<f32>,
+pub struct Case {
+    pub plan: Plan,
+    pub weights: Weights,
+    pub pixels: Vec<f32>,
+    pub labels: Vec<u16>,
+    pub mask: Vec<f32>,
 }
 
 impl Case {
-    fn new(stages: &[Dag], shape: &RandWireShape, images: usize, seed: u64) -> Self {
-        let plan = randwire(stages, shape);
+    pub fn new(plan: Plan, images: usize, seed: u64) -> Self {
         let mut stream = StreamKey { seed, purpose: Purpose::Synthetic, candidate: 0, epoch: 0 }.stream();
         let mut normal = move || (0..12).map(|_| stream.random::<f32>()).sum::<f32>() - 6.0;
         let tensors = plan.parameters.iter().map(|parameter| {
@@ -36,35 +32,48 @@ impl Case {
             Tensor { name: parameter.name.clone(), dimensions: parameter.dimensions.clone(), data }
         });
         let weights = Weights { tensors: tensors.collect() };
-        let floats = images * shape.image.height * shape.image.width * shape.image.channels;
+        let floats = images * plan.image.height * plan.image.width * plan.image.channels;
         let pixels = (0..floats).map(|_| normal()).collect();
-        let labels = (0..images).map(|i| (i * 7 % shape.classes) as u16).collect();
-        let mask = (0..images * shape.head).map(|_| if normal() > 0.8 { 0.0 } else { 1.25 }).collect();
+        let labels = (0..images).map(|i| (i * 7 % plan.classes) as u16).collect();
+        let features = plan.values[plan.ops.last().unwrap().inputs[0].0].channels;
+        let mask = (0..images * features).map(|_| if normal() > 0.8 { 0.0 } else { 1.25 }).collect();
         Case { plan, weights, pixels, labels, mask }
     }
 
-    fn network(&self, threads: usize, set: InstructionSet) -> Network {
+    pub fn network(&self, threads: usize, set: InstructionSet) -> Network {
         let mut network = Network::new(&self.plan, NetworkOptions { batch: self.labels.len(), threads, set });
         network.load(&self.weights);
         network
     }
 
-    fn batch(&self) -> Batch<'_> {
+    pub fn batch(&self) -> Batch<'_> {
         Batch { pixels: &self.pixels, labels: &self.labels }
     }
 
-    fn reference(&self, training: bool) -> ReferenceBatch<'_> {
+    pub fn reference(&self, training: bool) -> ReferenceBatch<'_> {
         let dropout = training.then_some(&self.mask[..]);
         ReferenceBatch { pixels: &self.pixels, labels: &self.labels, dropout, label_smoothing: 0.1, training }
     }
 
-    fn step(&self) -> Step<'_> {
+    pub fn step(&self) -> Step<'_> {
         let dropout = Some(&self.mask[..]);
         Step { learning_rate: 0.0, momentum: 0.0, weight_decay: 0.0, label_smoothing: 0.1, dropout }
     }
 
+    /// Compares the logits of an evaluation with the reference's.
+    pub fn check_evaluation(&self, set: InstructionSet, threads: usize) {
+        let expected = Reference::new(&self.plan, &self.weights).logits(self.reference(false));
+        let mut network = self.network(threads, set);
+        network.evaluate(self.batch(), 0.1);
+        let logits = network.logits(self.labels.len());
+        assert_eq!(logits.len(), expected.len());
+        for (got, want) in logits.iter().zip(&expected) {
+            assert!((f64::from(*got) - want).abs() <= 1e-4 * want.abs().max(1.0), "{set}: {got}, not {want}");
+        }
+    }
+
     /// Compares loss and gradients of a training step with the reference's. `stride` thins out the elements compared.
-    fn check_gradients(&self, set: InstructionSet, stride: usize) -> Tally {
+    pub fn check_gradients(&self, set: InstructionSet, stride: usize) -> Tally {
         let mut network = self.network(1, set);
         let result = network.train(self.batch(), self.step());
         let mut reference = Reference::new(&self.plan, &self.weights);
@@ -138,8 +147,8 @@ enum Conditioning {
 
 /// What became of a comparison's elements.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    elements: usize,
+pub struct Tally {
+    pub elements: usize,
     /// Not compared: the derivative is not defined.
     kinks: usize,
     /// Compared with the wider bound.
@@ -148,13 +157,13 @@ struct Tally {
 
 impl Tally {
     /// Asserts that nearly all elements were compared, and at most this share of them with the wider bound.
-    fn assert_badly_conditioned_at_most(self, share: f64) {
+    pub fn assert_badly_conditioned_at_most(self, share: f64) {
         let count = self.elements as f64;
         assert!(self.elements > 0 && self.kinks as f64 <= 0.01 * count, "{self:?}");
         assert!(self.badly_conditioned as f64 <= share * count, "{self:?}");
     }
 
-    fn add(&mut self, other: Tally) {
+    pub fn add(&mut self, other: Tally) {
         self.elements += other.elements;
         self.kinks += other.kinks;
         self.badly_conditioned += other.badly_conditioned;
@@ -173,127 +182,4 @@ fn difference(reference: &mut Reference, id: ParameterId, element: usize, batch:
         (up - down) / (2.0 * h)
     };
     (slope(1e-6), slope(3e-6))
-}
-
-fn dag(nodes: usize, edges: &[[usize; 2]]) -> Dag {
-    Dag::new(nodes, edges).unwrap()
-}
-
-fn shape(side: (usize, usize), channels: usize, strides: &[usize]) -> RandWireShape {
-    RandWireShape {
-        image: ImageShape { channels: 2, height: side.0, width: side.1 },
-        channels,
-        stem_stride: 1,
-        stage_strides: strides.to_vec(),
-        head: 11,
-        classes: 5,
-    }
-}
-
-#[test]
-fn gradients_agree_with_central_differences() {
-    // In-degrees 0 to 6 (more than one pass of a gather), several sources and sinks, an isolated node, odd sizes.
-    let wide = dag(8, &[[0, 7], [1, 7], [2, 7], [3, 7], [4, 7], [5, 7], [0, 2], [1, 2], [2, 4], [2, 5], [0, 3]]);
-    let deep = dag(4, &[[0, 1], [1, 2], [0, 2]]);
-    let case = Case::new(&[wide, deep], &shape((7, 5), 10, &[2, 2]), 3, 1);
-    for set in [InstructionSet::best(), InstructionSet::Portable16] {
-        case.check_gradients(set, 1).assert_badly_conditioned_at_most(0.0);
-    }
-}
-
-#[test]
-fn gradients_agree_across_groups_and_partial_tiles() {
-    let chain = dag(3, &[[0, 1], [1, 2]]);
-    let fork = dag(3, &[[0, 2]]);
-    let case = Case::new(&[chain, fork], &shape((4, 4), 6, &[1, 2]), 37, 2);
-    case.check_gradients(InstructionSet::best(), 7).assert_badly_conditioned_at_most(0.0);
-}
-
-#[test]
-fn evaluation_agrees_with_the_reference() {
-    let diamond = dag(4, &[[0, 1], [0, 2], [1, 3], [2, 3]]);
-    let case = Case::new(&[diamond.clone(), diamond], &shape((9, 6), 12, &[2, 2]), 21, 3);
-    let expected = Reference::new(&case.plan, &case.weights).logits(case.reference(false));
-    for set in [InstructionSet::best(), InstructionSet::Portable, InstructionSet::Portable16] {
-        for threads in [1, 2] {
-            let mut network = case.network(threads, set);
-            network.evaluate(case.batch(), 0.1);
-            let logits = network.logits(case.labels.len());
-            assert_eq!(logits.len(), expected.len());
-            for (got, want) in logits.iter().zip(&expected) {
-                assert!((f64::from(*got) - want).abs() <= 1e-4 * want.abs().max(1.0), "{set}: {got}, not {want}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_diverged_network_shows() {
-    let chain = dag(2, &[[0, 1]]);
-    let case = Case::new(&[chain], &shape((4, 4), 6, &[2]), 4, 4);
-    let mut network = case.network(1, InstructionSet::best());
-    let mut weights = case.weights.clone();
-    weights.tensors[0].data[0] = f32::NAN;
-    network.load(&weights);
-    assert!(network.train(case.batch(), case.step()).loss.is_nan());
-}
-
-#[test]
-fn weights_survive_the_device_bit_for_bit() {
-    let case = Case::new(&[dag(3, &[[0, 1], [0, 2]])], &shape((6, 6), 13, &[2]), 2, 5);
-    for set in [InstructionSet::best(), InstructionSet::Portable, InstructionSet::Portable16] {
-        assert_eq!(case.network(1, set).weights(), case.weights);
-    }
-}
-
-#[test]
-fn gradients_are_as_close_as_f32_allows_where_batch_norm_is_nearly_singular() {
-    let mut total = Tally::default();
-    for seed in 0..40 {
-        // Two or three numbers a channel, now and then nearly equal.
-        let chain = dag(3, &[[0, 1], [1, 2]]);
-        let case = Case::new(&[chain], &shape((1, 1), 9, &[1]), 2 + seed as usize % 2, seed);
-        total.add(case.check_gradients(InstructionSet::best(), 5));
-    }
-    total.assert_badly_conditioned_at_most(0.02);
-}
-
-/// Both stages' wiring from one seed.
-fn random_stages(seed: u64, nodes: usize, density: f64) -> [Dag; 2] {
-    let mut stream = StreamKey { seed, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream();
-    std::array::from_fn(|_| {
-        let mut graph = Dag::without_edges(nodes).unwrap();
-        for to in 1..nodes {
-            for from in 0..to {
-                if stream.random_bool(density) {
-                    graph.add_edge(from, to);
-                }
-            }
-        }
-        graph
-    })
-}
-
-#[test]
-fn gradients_agree_on_random_networks() {
-    let config = ProptestConfig {
-        cases: 24,
-        rng_seed: RngSeed::Fixed(1),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let graphs = (0u64..1000, 1usize..6, 0.0f64..1.0);
-    let shapes = (1usize..9, 1usize..9, 2usize..20, 2usize..6, 1usize..3);
-    let total = Cell::new(Tally::default());
-    let outcome = TestRunner::new(config).run(&(graphs, shapes), |(graphs, shapes)| {
-        let ((seed, nodes, density), (height, width, channels, images, stride)) = (graphs, shapes);
-        let shape = shape((height, width), channels, &[stride, 2]);
-        let case = Case::new(&random_stages(seed, nodes, density), &shape, images, seed);
-        let mut sum = total.get();
-        sum.add(case.check_gradients(InstructionSet::best(), 13));
-        total.set(sum);
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
-    total.get().assert_badly_conditioned_at_most(0.02);
 }

@@ -1,11 +1,13 @@
 //! One operation on one group of images: the bridge from the program's offsets to the kernels' pointers.
 
+mod activating;
+
 use super::depthwise::Depthwise;
 use super::layout::GROUP_IMAGES;
 use super::ops::{
-    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, HeadGradient, Images, Inputs,
+    ClassifierBackward, ClassifierBuffers, ClassifierForward, ClassifierInput, Consumed, HeadGradient, Images, Inputs,
     MeanBackward, MeanForward, NodeBackward, NodeForward, Operand, OutputGradient, PointwiseBackward, PointwiseForward,
-    RawOutput, Scratch, Statistics, StemBackward, StemForward, Target, Windows,
+    RawOutput, Scratch, Source, Statistics, StemBackward, StemForward, Target, Windows,
 };
 use super::program::{OpPlaces, Program};
 use super::simd::InstructionSet;
@@ -16,6 +18,8 @@ pub(crate) struct Worker {
     pub scratch: Scratch,
     pub operands: Vec<Operand>,
     pub gradient_operands: Vec<Operand>,
+    pub sources: Vec<Source>,
+    pub consumed: Vec<Consumed>,
 }
 
 // SAFETY: the operands' pointers are written anew before every use; they carry nothing from one thread to another.
@@ -24,7 +28,13 @@ unsafe impl Send for Worker {}
 impl Worker {
     pub(crate) fn new(program: &Program) -> Self {
         let operands = || Vec::with_capacity(program.scratch.planes);
-        Worker { scratch: Scratch::new(program.scratch), operands: operands(), gradient_operands: operands() }
+        Worker {
+            scratch: Scratch::new(program.scratch),
+            operands: operands(),
+            gradient_operands: operands(),
+            sources: Vec::with_capacity(program.scratch.planes),
+            consumed: Vec::with_capacity(program.scratch.planes),
+        }
     }
 }
 
@@ -102,11 +112,16 @@ impl<'a> Sweep<'a> {
 
     /// Where an operation's raw output goes; its moments are wanted in training only.
     fn raw_output(&self, places: &OpPlaces, weight: ParameterId, group: usize) -> RawOutput {
+        RawOutput { weight: self.parameter(weight), ..self.plain_output(places, group) }
+    }
+
+    /// The same where no product makes it.
+    fn plain_output(&self, places: &OpPlaces, group: usize) -> RawOutput {
         let moments = match self.training {
             true => self.partial(places.output_moments, group),
             false => std::ptr::null_mut(),
         };
-        RawOutput { layout: places.output, weight: self.parameter(weight), to: self.activation(places.value), moments }
+        RawOutput { layout: places.output, weight: std::ptr::null(), to: self.activation(places.value), moments }
     }
 
     fn inputs<'o>(&self, number: usize, relu: bool, operands: &'o mut Vec<Operand>) -> Inputs<'o> {
@@ -117,11 +132,12 @@ impl<'a> Sweep<'a> {
             let producer = &self.program.ops[self.program.producer[input.0]];
             Operand {
                 values: self.activation(producer.value),
-                scale: self.coefficient(places.scales + position * channels),
+                scale: self.coefficient(places.inputs[position].scale),
                 mean: self.coefficient(producer.norm + 2 * channels),
             }
         }));
-        Inputs { layout: places.input, operands, shift: self.coefficient(places.shift), relu }
+        let shift = places.inputs.first().map_or(places.gradient_shift, |input| input.shift);
+        Inputs { layout: places.input, operands, shift: self.coefficient(shift), relu }
     }
 
     fn output_gradient<'o>(&self, number: usize, operands: &'o mut Vec<Operand>) -> OutputGradient<'o> {
@@ -167,6 +183,7 @@ impl<'a> Sweep<'a> {
         let places = &self.program.ops[number];
         let head = &self.program.ops[self.program.producer[self.program.plan.ops[number].inputs[0].0]];
         ClassifierInput {
+            relu: self.pools_relu(number),
             layout: places.input,
             values: self.activation(head.value),
             scale: self.coefficient(head.norm),
@@ -176,6 +193,13 @@ impl<'a> Sweep<'a> {
             class_blocks: places.output.blocks,
             classes: self.program.plan.classes,
         }
+    }
+
+    /// Whether a classifier's input passes a ReLU.
+    fn pools_relu(&self, number: usize) -> bool {
+        let op = &self.program.plan.ops[number];
+        let relu = matches!(op.kind, OpKind::Classifier { relu: true, .. });
+        relu || op.inputs.iter().any(|id| self.program.plan.values[id.0].relu)
     }
 
     fn target(&self) -> Target {
@@ -215,7 +239,7 @@ impl<'a> Sweep<'a> {
                     let output = self.raw_output(places, weight, group);
                     self.set.run(PointwiseForward { images, inputs, output, scratch });
                 }
-                OpKind::Classifier { weight, bias } => self.set.run(ClassifierForward {
+                OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierForward {
                     images,
                     input: self.classifier_input(number),
                     buffers: self.classifier,
@@ -225,6 +249,7 @@ impl<'a> Sweep<'a> {
                     losses: self.losses,
                     correct: self.correct,
                 }),
+                _ => self.activating_forward(number, group, worker),
             }
         }
     }
@@ -241,13 +266,13 @@ impl<'a> Sweep<'a> {
         let statistics = self.statistics(places, group);
         // SAFETY: the caller's; the program's offsets and sizes fit the kernels' shapes.
         unsafe {
-            let Worker { scratch, operands, gradient_operands } = &mut *self.workers.add(worker);
+            let Worker { scratch, operands, gradient_operands, consumed, .. } = &mut *self.workers.add(worker);
             match self.program.plan.ops[number].kind {
                 OpKind::Stem { weight, stride } => self.set.run(StemBackward {
                     images,
                     windows: self.windows(stride),
                     output,
-                    gradient: self.output_gradient(number, gradient_operands),
+                    gradient: self.value_gradient(number, (consumed, gradient_operands)),
                     weight_gradient: self.gradient(weight, group),
                     scratch,
                 }),
@@ -277,14 +302,14 @@ impl<'a> Sweep<'a> {
                     images,
                     inputs: self.inputs(number, false, operands),
                     output,
-                    gradient: self.head_gradient(places),
+                    gradient: self.head_gradient(number),
                     weight_transposed: self.transposed(weight),
                     to,
                     weight_gradient: self.gradient(weight, group),
                     statistics,
                     scratch,
                 }),
-                OpKind::Classifier { weight, bias } => self.set.run(ClassifierBackward {
+                OpKind::Classifier { weight, bias, .. } => self.set.run(ClassifierBackward {
                     images,
                     input: self.classifier_input(number),
                     buffers: self.classifier,
@@ -295,13 +320,16 @@ impl<'a> Sweep<'a> {
                     sums: statistics.sums,
                     products: statistics.products,
                 }),
+                _ => self.activating_backward(number, group, worker),
             }
         }
     }
 
-    fn head_gradient(&self, places: &OpPlaces) -> HeadGradient {
+    fn head_gradient(&self, number: usize) -> HeadGradient {
+        let places = &self.program.ops[number];
         let channels = places.output.padded_channels();
         HeadGradient {
+            relu: places.consumers.first().is_none_or(|&(consumer, _)| self.pools_relu(consumer)),
             values: self.activation(places.value),
             scale: self.coefficient(places.norm),
             shift: self.coefficient(places.norm + channels),

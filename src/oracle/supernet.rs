@@ -1,0 +1,363 @@
+//! The supernet oracle (Pham et al. 2018): the networks of a space share their weights. Every minibatch trains one random
+//! network; then candidates are scored with the shared weights.
+
+use super::candidate::lower;
+use super::shared::SharedWeights;
+use super::training::{Buffers, draw_mask, learning_rate};
+use super::{EpochReport, Evaluation, Oracle, OracleError, Outcome};
+use crate::config::{Config, SpaceConfig, SupernetConfig, TrainingConfig};
+use crate::data::{Augment, BatchRequest, Dataset, Splits, epoch_order};
+use crate::device::cpu::{InstructionSet, Network, NetworkOptions, Step};
+use crate::graph::{Dag, LabelledGraph};
+use crate::net::Plan;
+use crate::random::{Purpose, StreamKey};
+use crate::space::enas::OPERATORS;
+use crate::space::{Architecture, EnasSpace, Space};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Images in a batch that statistics are taken from or that is scored.
+const EVALUATION_BATCH: usize = 128;
+
+/// The candidate that keys the supernet's random streams for images and dropout.
+const CANDIDATE: u64 = u64::MAX;
+
+/// The oracle of a run: train it, then ask it.
+pub struct SupernetOracle {
+    space: SpaceConfig,
+    networks: EnasSpace,
+    explorer: Vec<crate::config::ClassicalKind>,
+    settings: TrainingConfig,
+    supernet: SupernetConfig,
+    seed: u64,
+    threads: usize,
+    dataset: Arc<Dataset>,
+    train: Vec<u32>,
+    validation: Vec<u32>,
+    weights: SharedWeights,
+    /// Mean training losses of the epochs that are done.
+    losses: Vec<f64>,
+}
+
+impl SupernetOracle {
+    /// The oracle with untrained weights. `threads` change no result.
+    ///
+    /// # Errors
+    /// A space whose networks share no weights.
+    pub fn new(
+        config: &Config,
+        (dataset, splits): (Arc<Dataset>, &Splits),
+        threads: usize,
+    ) -> Result<Self, OracleError> {
+        let seed = config.run.seed;
+        let networks = EnasSpace::new(&config.space, &config.search);
+        let plans = widest(&networks, config.space.layers)
+            .iter()
+            .map(|architecture| lower(architecture, &config.space, &dataset))
+            .collect::<Result<Vec<Plan>, _>>()?;
+        Ok(SupernetOracle {
+            space: config.space.clone(),
+            networks,
+            explorer: config.search.explorer.clone(),
+            settings: config.oracle.training.clone(),
+            supernet: config.oracle.supernet.clone(),
+            seed,
+            threads,
+            train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
+            validation: splits.validation.clone(),
+            weights: SharedWeights::new(&plans, seed),
+            losses: Vec::new(),
+            dataset,
+        })
+    }
+
+    /// Trained elements of the supernet.
+    pub fn trained_parameters(&self) -> u64 {
+        self.weights.trained_parameters()
+    }
+
+    /// Mean training losses of the epochs that are done.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// Weights, the optimiser's state and losses, to go on from.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        self.weights.to_bytes(&self.losses)
+    }
+
+    /// Goes on from a checkpoint of the same configuration; from the start, where it is none.
+    pub fn resume(&mut self, checkpoint: &[u8]) {
+        if let Some(losses) = self.weights.read(checkpoint) {
+            self.losses = losses;
+        }
+    }
+
+    /// Trains the epochs that are left; `epoch_done` may keep a checkpoint after each. `false`: stopped.
+    ///
+    /// # Errors
+    /// No images; a loss that is not a number; whatever `epoch_done` says.
+    pub fn train<E: From<OracleError>>(
+        &mut self,
+        mut epoch_done: impl FnMut(&Self, EpochReport) -> Result<(), E>,
+        stop: &AtomicBool,
+    ) -> Result<bool, E> {
+        let batch = self.settings.batch.min(self.train.len());
+        // A batch of one image has no batch statistics worth the name.
+        let steps = (self.train.len() + self.settings.batch).saturating_sub(2) / self.settings.batch;
+        if steps == 0 {
+            return Err(OracleError::NoImages("train on").into());
+        }
+        let first = self.plan_of_step(0)?;
+        let options = NetworkOptions { batch, threads: self.threads, set: InstructionSet::best() };
+        let mut trainer =
+            Trainer { buffers: Buffers::new(&first, batch), network: Network::new(&first, options), steps };
+        while self.losses.len() < self.settings.epochs {
+            let start = Instant::now();
+            let Some(loss) = self.epoch(&mut trainer, stop)? else { return Ok(false) };
+            self.losses.push(loss);
+            let (epoch, epochs) = (self.losses.len(), self.settings.epochs);
+            let images_per_s = self.train.len() as f64 / start.elapsed().as_secs_f64();
+            let learning_rate = learning_rate(&self.settings, epoch * steps - 1, steps);
+            epoch_done(self, EpochReport { epoch, epochs, loss, learning_rate, images_per_s })?;
+        }
+        Ok(true)
+    }
+
+    /// The random network that a step trains: the configured explorers' in turn.
+    fn plan_of_step(&self, step: usize) -> Result<Plan, OracleError> {
+        let key = StreamKey { seed: self.seed, purpose: Purpose::Supernet, candidate: 1, epoch: step as u64 };
+        let kinds = self.explorer.len().max(1);
+        let kind = self.explorer.get(step % kinds).copied().unwrap_or(crate::config::ClassicalKind::Uniform);
+        let drawn = self.networks.explore(&mut key.stream(), kind);
+        let architecture = drawn.map_err(|error| OracleError::Path(error.to_string()))?;
+        lower(&architecture, &self.space, &self.dataset)
+    }
+
+    /// One pass over the images; the mean loss.
+    fn epoch(&mut self, trainer: &mut Trainer, stop: &AtomicBool) -> Result<Option<f64>, OracleError> {
+        let (epoch, seed, steps) = (self.losses.len(), self.seed, trainer.steps);
+        let order = epoch_order(&self.train, seed, CANDIDATE, epoch as u64);
+        let (mut sum, mut images) = (0.0, 0);
+        for (step, indices) in order.chunks(self.settings.batch).take(steps).enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let loss = self.step(trainer, epoch * steps + step, indices)?;
+            if !loss.is_finite() {
+                return Err(OracleError::Diverged { epoch: epoch + 1, step: step + 1, loss });
+            }
+            sum += loss * indices.len() as f64;
+            images += indices.len();
+        }
+        Ok(Some(sum / images as f64))
+    }
+
+    /// Trains one network on one batch.
+    fn step(&mut self, trainer: &mut Trainer, step: usize, indices: &[u32]) -> Result<f64, OracleError> {
+        let Trainer { network, buffers, steps } = trainer;
+        let (seed, settings) = (self.seed, &self.settings);
+        let plan = self.plan_of_step(step)?;
+        let (weights, momentum) = self.weights.of(&plan).ok_or(OracleError::NotShared)?;
+        network.replace_plan(&plan);
+        network.load(&weights);
+        network.load_momentum(&momentum);
+        let epoch = (step / *steps) as u64;
+        let augment = settings.augmentation.then_some(Augment { seed, candidate: CANDIDATE, epoch });
+        let mut mask = vec![0.0; indices.len() * network.features()];
+        if settings.dropout > 0.0 {
+            let key = StreamKey { seed, purpose: Purpose::Dropout, candidate: CANDIDATE, epoch: step as u64 };
+            draw_mask(&mut key.stream(), settings.dropout, &mut mask);
+        }
+        let result = network.train(
+            buffers.fill(&self.dataset, BatchRequest { indices, augment }),
+            Step {
+                learning_rate: learning_rate(settings, step, *steps) as f32,
+                momentum: settings.momentum as f32,
+                weight_decay: settings.weight_decay as f32,
+                label_smoothing: settings.label_smoothing as f32,
+                dropout: (settings.dropout > 0.0).then_some(&mask[..]),
+            },
+        );
+        self.weights.take(network.weights(), network.momentum());
+        Ok(result.loss)
+    }
+
+    /// Scores a network with the shared weights on all validation images. Its batch norms' statistics are its own: the
+    /// means over batches of training images, never of validation images. `None`: stopped.
+    ///
+    /// # Errors
+    /// No images, or a network of another space.
+    pub fn score(&self, plan: &Plan, stop: &AtomicBool) -> Result<Option<Evaluation>, OracleError> {
+        if self.validation.is_empty() {
+            return Err(OracleError::NoImages("evaluate on"));
+        }
+        let (weights, _) = self.weights.of(plan).ok_or(OracleError::NotShared)?;
+        let batch = EVALUATION_BATCH.min(self.validation.len().max(2));
+        let mut network = Network::new(plan, NetworkOptions { batch, threads: 1, set: InstructionSet::best() });
+        network.load(&weights);
+        let mut buffers = Buffers::new(plan, batch);
+        let statistics = &self.train[..self.supernet.statistics_images.min(self.train.len())];
+        for (number, indices) in statistics.chunks(batch).filter(|indices| indices.len() > 1).enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let images = buffers.fill(&self.dataset, BatchRequest { indices, augment: None });
+            network.calibrate(images, 1.0 / (number + 1) as f32);
+        }
+        let (mut correct, mut loss) = (0, 0.0);
+        for indices in self.validation.chunks(batch) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let result = network.evaluate(buffers.fill(&self.dataset, BatchRequest { indices, augment: None }), 0.0);
+            correct += result.correct;
+            loss += result.loss * indices.len() as f64;
+        }
+        let images = self.validation.len();
+        Ok(Some(Evaluation { accuracy: correct as f64 / images as f64, loss: loss / images as f64, images }))
+    }
+}
+
+/// What the steps of a training use again.
+struct Trainer {
+    network: Network,
+    buffers: Buffers,
+    steps: usize,
+}
+
+/// Networks that together have every parameter: each operator in all layers, with all skips.
+fn widest(networks: &EnasSpace, layers: usize) -> Vec<Architecture> {
+    let pairs: Vec<[usize; 2]> = (1..layers).flat_map(|to| (0..to).map(move |from| [from, to])).collect();
+    let of = |operator: usize| {
+        let dag = Dag::new(layers, &pairs).ok()?;
+        networks.assemble(vec![LabelledGraph { dag, operators: vec![operator as u8; layers] }]).ok()
+    };
+    (0..OPERATORS.len()).filter_map(of).collect()
+}
+
+impl Oracle for SupernetOracle {
+    fn evaluate(&self, architecture: &Architecture, _candidate: u64, stop: &AtomicBool) -> Option<Outcome> {
+        let start = Instant::now();
+        let plan = lower(architecture, &self.space, &self.dataset);
+        let cost = plan.as_ref().map_or((0, 0), |plan| (plan.trained_parameters(), plan.multiply_adds()));
+        let (validation_accuracy, failure) = match plan.and_then(|plan| self.score(&plan, stop)) {
+            Ok(None) => return None,
+            Ok(Some(evaluation)) => (Some(evaluation.accuracy), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Some(Outcome {
+            validation_accuracy,
+            test_accuracy: None,
+            cost: None,
+            training_losses: Vec::new(),
+            failure,
+            parameters: cost.0,
+            multiply_adds: cost.1,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data;
+
+    const SMALL: &str = "[data]\nsource = \"synthetic\"\nvalidation_images = 200\ntest_images = 50\n\
+        [space]\nkind = \"enas\"\nlayers = 3\nchannels = 6\n[search]\nexplorer = [\"uniform\"]\n\
+        [oracle]\nkind = \"supernet\"\nepochs = 3\nbatch = 50\ndropout = 0.1\ndata_fraction = 0.5\nstatistics_images = 150\n";
+
+    fn oracle(threads: usize) -> SupernetOracle {
+        let config = Config::from_toml(SMALL, &[]).unwrap();
+        let (dataset, splits) = data::load(&config.data, config.run.seed).unwrap();
+        SupernetOracle::new(&config, (Arc::new(dataset), &splits), threads).unwrap()
+    }
+
+    fn go() -> AtomicBool {
+        AtomicBool::new(false)
+    }
+
+    fn never_fails(_: &SupernetOracle, _: EpochReport) -> Result<(), OracleError> {
+        Ok(())
+    }
+
+    fn networks(oracle: &SupernetOracle, count: u64) -> Vec<Plan> {
+        let stream = |candidate| StreamKey { seed: 9, purpose: Purpose::Explore, candidate, epoch: 0 }.stream();
+        let draw = |n| oracle.networks.explore(&mut stream(n), crate::config::ClassicalKind::Uniform).unwrap();
+        (0..count).map(|n| lower(&draw(n), &oracle.space, &oracle.dataset).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_network_finds_its_weights_and_the_losses_fall() {
+        let mut oracle = oracle(1);
+        let plans = networks(&oracle, 30);
+        assert!(plans.iter().all(|plan| oracle.weights.of(plan).is_some_and(|(weights, _)| weights.fits(plan))));
+        assert!(plans.iter().all(|plan| plan.trained_parameters() < oracle.trained_parameters()));
+        assert!(oracle.train(never_fails, &go()).unwrap());
+        let losses = oracle.losses();
+        assert!(losses.len() == 3 && losses[2] < losses[0], "{losses:?}");
+        let score = oracle.score(&plans[0], &go()).unwrap().unwrap();
+        assert!(score.images == 200 && score.accuracy > 0.2, "{score:?}");
+    }
+
+    #[test]
+    fn results_depend_neither_on_threads_nor_on_interruptions() {
+        let mut whole = oracle(1);
+        whole.train(never_fails, &go()).unwrap();
+        let mut first = oracle(2);
+        let mut checkpoint = Vec::new();
+        let interrupted = first.train(
+            |oracle, report| {
+                checkpoint = oracle.checkpoint();
+                if report.epoch == 2 { Err(OracleError::NoStages) } else { Ok(()) }
+            },
+            &go(),
+        );
+        assert_eq!(interrupted, Err(OracleError::NoStages));
+        let mut second = oracle(2);
+        second.resume(&checkpoint[..checkpoint.len() - 1]);
+        assert!(second.losses().is_empty(), "a damaged checkpoint is none");
+        second.resume(&checkpoint);
+        assert_eq!(second.losses().len(), 2);
+        second.train(never_fails, &go()).unwrap();
+        assert!(second.weights == whole.weights && second.losses() == whole.losses());
+        for plan in networks(&whole, 3) {
+            let score = |oracle: &SupernetOracle| oracle.score(&plan, &go()).unwrap();
+            assert_eq!(score(&whole), score(&second));
+        }
+        assert_eq!(whole.score(&networks(&whole, 1)[0], &AtomicBool::new(true)), Ok(None));
+    }
+
+    #[test]
+    fn a_single_network_learns_as_it_does_alone() {
+        // One step on the shared weights is one step on a network that has these weights.
+        let mut oracle = oracle(1);
+        let plan = oracle.plan_of_step(0).unwrap();
+        let (weights, _) = oracle.weights.of(&plan).unwrap();
+        let indices: Vec<u32> = oracle.train[..50].to_vec();
+        oracle.settings.dropout = 0.0;
+        let mut alone = Network::new(&plan, NetworkOptions { batch: 50, threads: 1, set: InstructionSet::best() });
+        alone.load(&weights);
+        let mut buffers = Buffers::new(&plan, 50);
+        let rate = learning_rate(&oracle.settings, 0, 7) as f32;
+        let (decay, smoothing) = (oracle.settings.weight_decay as f32, oracle.settings.label_smoothing as f32);
+        let step = Step {
+            learning_rate: rate,
+            momentum: oracle.settings.momentum as f32,
+            weight_decay: decay,
+            label_smoothing: smoothing,
+            dropout: None,
+        };
+        let batch = buffers.fill(&oracle.dataset, BatchRequest { indices: &indices, augment: None });
+        let loss = alone.train(batch, step).loss;
+        let other = networks(&oracle, 1).remove(0);
+        let options = NetworkOptions { batch: 50, threads: 1, set: InstructionSet::best() };
+        // A network that has run another plan before.
+        let mut trainer =
+            Trainer { network: Network::new(&other, options), buffers: Buffers::new(&plan, 50), steps: 7 };
+        assert_eq!(oracle.step(&mut trainer, 0, &indices).unwrap(), loss);
+        assert_eq!(oracle.weights.of(&plan).unwrap().0, alone.weights());
+    }
+}

@@ -1,0 +1,98 @@
+//! Spaces of operators whose networks are trained: NAS-Bench-101's cells and ENAS's layers.
+
+use crate::support::{REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
+use graphpnas_fast::store::fingerprint;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// What [`TINY`](crate::support::TINY) needs to be a search of NAS-Bench-101's cells.
+const CELLS: &[&str] = &[
+    "--set=space.kind=nasbench101",
+    "--set=space.vertices=5",
+    "--set=space.stacks=2",
+    "--set=space.cells=1",
+    "--set=search.explorer=[\"uniform\"]",
+    "--set=search.budget=5",
+];
+
+/// The same for ENAS's macro space.
+const LAYERS: &[&str] =
+    &["--set=space.kind=enas", "--set=space.layers=4", "--set=search.explorer=[\"uniform\"]", "--set=search.budget=6"];
+
+const SUPERNET: &[&str] = &["--set=oracle.kind=supernet", "--set=oracle.statistics_images=64", "--set=oracle.epochs=4"];
+
+/// `eval`, `export`, `retrain`, `sample` and `score` take a finished run.
+fn the_commands_work(place: &Workplace, run: &str) {
+    let run = place.arg(run);
+    let record = read(&place.path("run"));
+    let end = record.finished.as_ref().unwrap();
+    let evaluated = succeed(&["eval", &run, "--split", "test", "--json"]).json();
+    assert_eq!(evaluated["accuracy"].as_f64(), Some(end.test_accuracy));
+    let onnx = place.arg("again.onnx");
+    succeed(&["export", &run, "--format", "onnx", "--out", &onnx]);
+    assert_eq!(std::fs::read(place.path("again.onnx")).unwrap(), bytes(&place.path("run"), "best.onnx"));
+    let best = place.arg("run/best.json");
+    let retrained = succeed(&["retrain", &run, "--arch", &best, "--epochs", "4", "--json", "--quiet"]).json();
+    assert_eq!(retrained["training_losses"].as_array().unwrap().len(), 4);
+    assert_eq!(retrained["test_accuracy"].as_f64(), Some(end.test_accuracy), "the same seed and candidate");
+    let scored = succeed(&["score", &run, &best, "--json"]).json();
+    assert!(scored["log_probability"].as_f64().unwrap() < 0.0);
+    assert_eq!(scored["candidate"].as_u64(), Some(end.candidate));
+    assert!(succeed(&["sample", &run, "-n", "3"]).stdout.lines().count() == 4);
+}
+
+#[test]
+fn cells_of_nasbench101_are_trained_exported_and_retrained() {
+    let place = Workplace::new();
+    place.run("run", CELLS);
+    the_commands_work(&place, "run");
+}
+
+#[test]
+fn networks_of_layers_are_trained_exported_and_retrained() {
+    let place = Workplace::new();
+    place.run("run", LAYERS);
+    the_commands_work(&place, "run");
+    assert!(
+        String::from_utf8(bytes(&place.path("run"), "report.html")).unwrap().contains("ENAS macro space, 4 layers")
+    );
+    for format in ["dot", "svg"] {
+        succeed(&["export", &place.arg("run"), "--format", format, "--out", &place.arg("drawing")]);
+        let drawing = std::fs::read_to_string(place.path("drawing")).unwrap();
+        assert!(drawing.contains("conv") || drawing.contains("pool"), "{drawing}");
+    }
+}
+
+#[test]
+fn a_supernet_scores_networks_and_survives_kills() {
+    let place = Workplace::new();
+    let changes = [LAYERS, SUPERNET].concat();
+    let start = std::time::Instant::now();
+    place.run("run", &[&changes[..], &["--threads", "1"]].concat());
+    let time = start.elapsed();
+    the_commands_work(&place, "run");
+    let whole = read(&place.path("run"));
+    assert!(whole.candidates.iter().all(|candidate| candidate.outcome.as_ref().unwrap().training_losses.is_empty()));
+
+    let (config, out) = (place.config(), place.arg("killed"));
+    let arguments = [&["run", &config, "--out", &out, "--resume", "--quiet", "--threads", "2"][..], &changes].concat();
+    for part in [0.1, 0.3, 0.5, 0.8] {
+        let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(time.mul_f64(part).max(Duration::from_millis(20)));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    succeed(&arguments);
+    assert_eq!(fingerprint(&read(&place.path("killed"))), fingerprint(&whole));
+    for name in REPRODUCIBLE.iter().chain(&["supernet.safetensors"]) {
+        assert!(bytes(&place.path("killed"), name) == bytes(&place.path("run"), name), "{name}");
+    }
+}
+
+#[test]
+fn a_supernet_needs_networks_that_share_weights() {
+    let place = Workplace::new();
+    let said = say(&["run", &place.config(), "--out", &place.arg("run"), "--set", "oracle.kind=supernet"]);
+    assert_ne!(said.code, Some(0));
+    assert!(said.stderr.contains("only the networks of space.kind = \"enas\" share weights"), "{}", said.stderr);
+}
