@@ -114,7 +114,7 @@ fn configurations() {
         (USAGE, "run {}odd.toml", &["search.ws_neighbours = 3", "even"]),
         (USAGE, "run {}ring.toml", &["search.ws_neighbours = 6", "space.nodes = 5"]),
         (USAGE, "run {}budget.toml", &["search.samples_per_iteration = 3", "search.budget = 2"]),
-        (USAGE, "run {}path.toml", &["data.path", "fashion-mnist"]),
+        (USAGE, "run {}path.toml", &["data.path", "\"synthetic\" reads no files"]),
         (USAGE, "run {}source.toml", &["data.source = \"cifar\"", "\"embedded\""]),
         (USAGE, "run {}schedule.toml", &["search.exploration", "iterations = 0"]),
         (USAGE, "run {}name.toml", &["run.name = \"../tiny\""]),

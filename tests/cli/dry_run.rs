@@ -37,7 +37,7 @@ fn a_dry_run_foretells_the_run_and_leaves_nothing() {
         assert_close(outcome.multiply_adds as f64, (seconds(least) + seconds(most)) / 2.0, 1.5);
         assert_close(outcome.parameters as f64, seconds(&networks["parameters"]["median"]), 1.5);
     }
-    assert_eq!(record.iterations.iter().filter(|iteration| iteration.refit.is_some()).count(), 3);
+    assert_eq!(record.iterations.iter().filter(|iteration| iteration.refit.is_some()).count(), 4);
     let bytes: u64 = fs::read_dir(place.path("run")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert_close(seconds(&said["disk"]["run_mb"]) * 1e6, bytes as f64, 3.0);
 }
@@ -45,8 +45,16 @@ fn a_dry_run_foretells_the_run_and_leaves_nothing() {
 #[test]
 fn a_dry_run_needs_no_images_and_no_table_needs_training() {
     let place = Workplace::new();
-    let tiny =
-        ["--set", "space.channels=4", "--set", "space.head=8", "--set", "oracle.batch=8", "--set", "retrain.batch=8"];
+    let tiny = [
+        "space.channels=4",
+        "space.head=8",
+        "oracle.batch=8",
+        "retrain.batch=8",
+        "generator.layers=1",
+        "generator.mixtures=2",
+        "search.keep_top=4",
+    ];
+    let tiny: Vec<&str> = tiny.into_iter().flat_map(|change| ["--set", change]).collect();
     let config = "configs/randwire-tiny-imagenet.toml";
     let mut command = crate::support::command(&[&["run", config, "--dry-run"], &tiny[..]].concat());
     let output = command.env("XDG_CACHE_HOME", place.path("")).output().unwrap();

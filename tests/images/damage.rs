@@ -44,7 +44,7 @@ fn trees_of_tiny_imagenet() {
         ),
         (|place| place.write(IMAGE, b""), &["n02_1.JPEG: begins with bytes []"]),
         (
-            |place| place.write(IMAGE, b"\xff\xd8\xff\xe0\0\x01 no marker is so short"),
+            |place| place.write(IMAGE, b"\xff\xd8\xff\xc3\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0 lossless"),
             &["n02_1.JPEG: a damaged JPEG: "],
         ),
         (|place| place.write(IMAGE, jpeg(64, 63, 1)), &["n02_1.JPEG: 64x63 pixels instead of 64x64"]),
