@@ -35,7 +35,7 @@ fn random_rows(nodes: usize, bits: &mut Bits) -> Vec<u128> {
     (0..nodes)
         .map(|node| {
             let row = u128::from(bits.next()) & ((1 << node) - 1);
-            if bits.next() % 4 == 0 { 0 } else { row }
+            if bits.next().is_multiple_of(4) { 0 } else { row }
         })
         .collect()
 }
