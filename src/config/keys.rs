@@ -239,6 +239,13 @@ pub(super) const KEYS: &[Key] = &[
         "round t = 0, 1, ... draws (growth * t + 1) graphs for each candidate wanted",
     ),
     key("search", "draws", "1", Form::Integer(1, 100_000), "draws for each one looked at, the most probable of them"),
+    key(
+        "search",
+        "mutate_known",
+        "0.0",
+        Form::Number(UNIT),
+        "graphpnas, rnn, reinforce: probability that a known draw is mutated, by one change, instead of dropped",
+    ),
     key("search", "explorer_tries", "1000", COUNT, "explorer's draws of a kind before it counts as exhausted"),
     key(
         "search",

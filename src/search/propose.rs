@@ -2,9 +2,10 @@
 
 use super::explore::{Slot, explore};
 use super::{BoxError, SearchError, Situation, Strategy, Suggestion};
-use crate::random::{Purpose, StreamKey};
+use crate::random::{Purpose, Stream, StreamKey};
 use crate::space::Architecture;
 use crate::store::{CandidateRecord, Origin, SamplingRecord};
+use rand::RngExt;
 use std::collections::HashSet;
 
 /// The candidates, and how they were found.
@@ -74,23 +75,41 @@ impl Drawing<'_> {
                 if self.candidates.len() >= wanted {
                     return;
                 }
-                self.take(suggestion);
+                self.take(suggestion, &mut stream);
             }
         }
     }
 
     /// Takes what the strategy drew, or counts why not.
-    fn take(&mut self, suggestion: Suggestion) {
+    fn take(&mut self, suggestion: Suggestion, stream: &mut Stream) {
         self.sampling.drawn += 1;
         match self.legal(suggestion) {
             Err(_) => self.sampling.invalid += 1,
-            Ok(legal) if self.known.contains(&legal.key) => self.sampling.duplicates += 1,
-            Ok(Legal { architecture, key, log_probability }) => {
-                let mut candidate = self.candidate(Origin::Generator, architecture, key);
-                candidate.log_probability = log_probability;
-                self.add(candidate);
+            Ok(legal) if self.known.contains(&legal.key) => {
+                self.sampling.duplicates += 1;
+                if let Some(mutant) = self.new_mutant(&legal, stream) {
+                    self.take_legal(mutant);
+                }
             }
+            Ok(legal) => self.take_legal(legal),
         }
+    }
+
+    /// Of a model's draw that is known, with probability `search.mutate_known` a mutation, where that is new. What a model
+    /// never saw in its buffer it does not draw, so a choice that all of the buffer share would stay for ever.
+    fn new_mutant(&self, known: &Legal, stream: &mut Stream) -> Option<Legal> {
+        let Situation { search, space, .. } = *self.situation;
+        let wanted = known.log_probability.is_some() && stream.random_bool(search.mutate_known);
+        let architecture = wanted.then(|| space.mutate(&known.architecture, stream).ok())??;
+        let key = space.key(&architecture).ok()?;
+        (!self.known.contains(&key)).then_some(Legal { architecture, key, log_probability: None })
+    }
+
+    fn take_legal(&mut self, legal: Legal) {
+        let Legal { architecture, key, log_probability } = legal;
+        let mut candidate = self.candidate(Origin::Generator, architecture, key);
+        candidate.log_probability = log_probability;
+        self.add(candidate);
     }
 
     fn legal(&self, suggestion: Suggestion) -> Result<Legal, BoxError> {

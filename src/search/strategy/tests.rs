@@ -289,3 +289,44 @@ fn a_strategy_that_finds_nothing_new_falls_back_to_the_explorer_and_says_so() {
     // 3 * (0 * 5 + 1) + 3 * (1 * 5 + 1) draws, all known.
     assert_eq!((second.drawn, second.duplicates, second.invalid, second.filled_by_explorer), (21, 21, 0, 3));
 }
+
+/// A model that has collapsed: it draws one known architecture for ever.
+struct Collapsed;
+
+impl Strategy for Collapsed {
+    fn prepare(&mut self, _: &Situation, _: &Context) -> Result<Option<Share>, SearchError> {
+        Ok(Some(Share::default()))
+    }
+
+    fn draw(&self, situation: &Situation, _: &mut Stream, count: usize) -> Vec<Suggestion> {
+        let Some(first) = situation.history.first() else { return Vec::new() };
+        let components = situation.components(first).unwrap();
+        (0..count).map(|_| Suggestion::Graphs { components: components.clone(), log_probability: -0.1 }).collect()
+    }
+}
+
+#[test]
+fn a_models_known_draws_are_mutated_where_that_is_wanted() {
+    let with = |share: f64| {
+        let mut config = settings("random", "sampling_rounds = 9");
+        (config.search.budget, config.search.mutate_known) = (9, share);
+        whole(&config, &mut Collapsed, 1)
+    };
+    let own = |record: &RunRecord| record.candidates.iter().filter(|c| c.origin == Origin::Generator).count();
+    assert_eq!(own(&with(0.0)), 0);
+    for share in [0.2, 1.0] {
+        let record = with(share);
+        // All but the first iteration, which has nothing to mutate.
+        assert_eq!(own(&record), record.candidates.iter().filter(|c| c.iteration > 0).count(), "{share}");
+        let space = ToySpace { nodes: NODES };
+        let neighbours = space.neighbours(&record.candidates[0].architecture).unwrap();
+        let keys: HashSet<String> = neighbours.iter().map(|one| space.key(one).unwrap()).collect();
+        for candidate in record.candidates.iter().filter(|c| c.origin == Origin::Generator) {
+            assert!(keys.contains(&candidate.key) && candidate.log_probability.is_none());
+        }
+        let sampling = record.iterations[1].sampling;
+        assert_eq!(sampling.drawn, sampling.duplicates);
+    }
+    let drawn = |share: f64| with(share).iterations[1].sampling.drawn;
+    assert!(drawn(0.1) > 2 * drawn(1.0), "{} {}", drawn(0.1), drawn(1.0));
+}
