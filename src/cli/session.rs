@@ -93,7 +93,7 @@ impl Session<'_> {
                 &supernet
             }
             Material::Images(Images { dataset, splits }) => {
-                training = TrainingOracle::new(self.config, Arc::clone(dataset), splits);
+                training = TrainingOracle::new(self.config, Arc::clone(dataset), splits, &bench.engine)?;
                 &training
             }
             Material::Table { oracle, .. } => oracle,
