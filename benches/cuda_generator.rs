@@ -1,12 +1,13 @@
 //! Training steps and draws of the graph generator on a CUDA device, timed from the host around whole calls: what a search
 //! waits for. Without a device it says so and ends.
 
+mod generator_cases;
+
 use criterion::{Criterion, criterion_group, criterion_main};
+use generator_cases::{Case, cases, random_graph, stream};
 use graphpnas_fast::device::cuda::Device;
-use graphpnas_fast::generator::{CudaSampler, FitSettings, Generator, Gran, GranConfig};
-use graphpnas_fast::graph::{Dag, LabelledGraph};
-use graphpnas_fast::random::{Purpose, Stream, StreamKey};
-use rand::RngExt;
+use graphpnas_fast::generator::{CudaSampler, FitSettings, Generator, Gran};
+use graphpnas_fast::graph::LabelledGraph;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -16,39 +17,6 @@ const EPOCHS: usize = 64;
 
 /// Draws of a call.
 const DRAWS: usize = 256;
-
-struct Case {
-    name: &'static str,
-    config: GranConfig,
-    batch: usize,
-    edges: usize,
-}
-
-/// The sizes of the CPU's bench.
-fn cases() -> Vec<Case> {
-    let case = |name, config, batch, edges| Case { name, config, batch, edges };
-    vec![
-        case("nasbench101_n7_h24_b2", GranConfig::released(7, 5, 24), 2, 9),
-        case("randwire_n16_h48_b4", GranConfig::released(16, 0, 48), 4, 32),
-        case("workload_n32_h128_b16", GranConfig::workload(false), 16, 64),
-        case("workload_attention_n32_h128_b16", GranConfig::workload(true), 16, 64),
-    ]
-}
-
-fn random_graph(config: &GranConfig, edges: usize, stream: &mut Stream) -> LabelledGraph {
-    let mut dag = Dag::without_edges(config.nodes).expect("a legal size");
-    while dag.edge_count() < edges {
-        let to = stream.random_range(1..config.nodes);
-        dag.add_edge(stream.random_range(0..to), to);
-    }
-    let count = if config.operators > 0 { config.nodes } else { 0 };
-    let operators = (0..count).map(|_| stream.random_range(0..config.operators) as u8).collect();
-    LabelledGraph { dag, operators }
-}
-
-fn stream() -> Stream {
-    StreamKey { seed: 1, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream()
-}
 
 /// Time of one step in a long fit: the difference of two fits, which have the same set-up.
 fn step(device: &Arc<Device>, generator: &Generator, buffer: &[Vec<LabelledGraph>]) -> Duration {

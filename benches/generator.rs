@@ -1,11 +1,11 @@
 //! Refit steps of the graph generator on one thread, with the flops of their products and their share of the ceiling.
 
+mod generator_cases;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use generator_cases::{Case, cases, random_graph, stream};
 use graphpnas_fast::device::cpu::{InstructionSet, fma_peak};
-use graphpnas_fast::generator::{FitSettings, Generator, Gran, GranConfig};
-use graphpnas_fast::graph::{Dag, LabelledGraph};
-use graphpnas_fast::random::{Purpose, Stream, StreamKey};
-use rand::RngExt;
+use graphpnas_fast::generator::{FitSettings, Generator, Gran};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -16,40 +16,12 @@ const STEPS: usize = 4;
 /// all but the gradient.
 const OPTIMISER_TRAFFIC: f64 = 7.0 * 4.0;
 
-struct Case {
-    name: &'static str,
-    config: GranConfig,
-    batch: usize,
-    edges: usize,
-}
-
-fn cases() -> Vec<Case> {
-    let case = |name, config, batch, edges| Case { name, config, batch, edges };
-    vec![
-        case("nasbench101_n7_h24_b2", GranConfig::released(7, 5, 24), 2, 9),
-        case("randwire_n16_h48_b4", GranConfig::released(16, 0, 48), 4, 32),
-        case("workload_n32_h128_b16", GranConfig::workload(false), 16, 64),
-        case("workload_attention_n32_h128_b16", GranConfig::workload(true), 16, 64),
-    ]
-}
-
-fn random_graph(config: &GranConfig, edges: usize, stream: &mut Stream) -> LabelledGraph {
-    let mut dag = Dag::without_edges(config.nodes).expect("a legal size");
-    while dag.edge_count() < edges {
-        let to = stream.random_range(1..config.nodes);
-        dag.add_edge(stream.random_range(0..to), to);
-    }
-    let count = if config.operators > 0 { config.nodes } else { 0 };
-    let operators = (0..count).map(|_| stream.random_range(0..config.operators) as u8).collect();
-    LabelledGraph { dag, operators }
-}
-
 fn refit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("refit_step");
     group.sample_size(10);
     let peak = fma_peak(InstructionSet::best(), 1, Duration::from_millis(500));
     for Case { name, config, batch, edges } in cases() {
-        let mut stream = StreamKey { seed: 1, purpose: Purpose::Explore, candidate: 0, epoch: 0 }.stream();
+        let mut stream = stream();
         let graphs: Vec<_> = (0..batch).map(|_| random_graph(&config, edges, &mut stream)).collect();
         let gran = Gran::new(config, &mut stream).expect("a legal configuration");
         let cost = gran.training_cost(&graphs);

@@ -73,7 +73,7 @@ fn rank_correlations_are_right() {
 }
 
 #[test]
-#[ignore = "takes some minutes"]
+#[ignore = "takes a quarter of an hour or more; run by hand whenever the supernet changes, as above"]
 fn the_supernet_ranks_networks_as_their_own_training_does() {
     let Some((dataset, splits)) = cifar10() else {
         println!("skipped: no such data");

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs the four files in the folder FASHION_MNIST, or Debian's package dataset-fashion-mnist"]
+    #[ignore = "needs Debian's package dataset-fashion-mnist, or its files in the folder FASHION_MNIST; the gate, .ci/run, runs it"]
     fn the_whole_data_set_is_the_published_one() {
         let folder = std::env::var_os("FASHION_MNIST").map(PathBuf::from);
         let images = from_folder(folder.as_deref()).unwrap();

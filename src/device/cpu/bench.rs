@@ -3,7 +3,8 @@
 
 use super::depthwise::{Convolution, Depthwise};
 use super::gather::{Gather, Plane};
-use super::gemm::{Moments, Product, Segments, Strided};
+use super::gemm::{Product, Segments, Strided};
+use super::moments::Moments;
 use super::network::{Batch, Network, NetworkOptions, Step};
 use super::simd::InstructionSet;
 use super::windows::{Grid, WindowProduct, WindowRows, WindowWeightGradient};

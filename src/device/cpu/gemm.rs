@@ -7,6 +7,7 @@
 //! loaded, and ask for eight loads in twelve multiply-adds, less than the two per cycle that a core can do.
 
 use super::layout::{padded, panel_widths};
+use super::moments::{ColumnMoments, Moments};
 use super::simd::{Kernel, Simd};
 
 /// A matrix whose element (row, column) lies at `row * row_stride + column / length * segment_stride + column % length`.
@@ -41,17 +42,6 @@ impl Segments {
     pub(crate) fn columns(self) -> usize {
         self.count * self.length
     }
-}
-
-/// Where a product adds up the moments of its columns, each `(padded columns)`. What is summed is `c - shift`, so that
-/// columns whose mean is far larger than their deviation lose no digits; the shift is one of their elements.
-#[derive(Clone, Copy)]
-pub(crate) struct Moments {
-    pub shift: *mut f32,
-    pub sums: *mut f32,
-    pub squares: *mut f32,
-    /// Whether nothing was summed yet: the product's first row becomes the shift.
-    pub first: bool,
 }
 
 /// `c = a * b`, optionally with the moments of `c`'s columns: batch norm's statistics come out of the product's registers.
@@ -102,7 +92,11 @@ impl Product {
     unsafe fn panel<S: Simd, const R: usize, const W: usize>(&self, b: *const f32, block: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let mut columns = Columns::<S, W>::new(self, b, block);
+            let mut columns = ColumnMoments::<S, W>::new(self.moments, block);
+            if let Some(moments) = self.moments.filter(|moments| moments.first) {
+                let [shift] = multiply::<S, 1, W>(self.a.start, &self.a, b, self.depth);
+                columns.set_shift(moments, block, shift);
+            }
             let mut row = 0;
             while row + R <= self.rows {
                 self.tile::<S, R, W>(b, block, row, &mut columns);
@@ -118,7 +112,7 @@ impl Product {
                 3 => self.tile::<S, 3, W>(b, block, row, &mut columns),
                 _ => {}
             }
-            columns.add_to(self, block);
+            columns.add_to(self.moments, block);
         }
     }
 
@@ -128,7 +122,7 @@ impl Product {
         b: *const f32,
         block: usize,
         row: usize,
-        columns: &mut Columns<S, W>,
+        columns: &mut ColumnMoments<S, W>,
     ) {
         // SAFETY: the caller's.
         unsafe {
@@ -142,61 +136,6 @@ impl Product {
             }
             if self.moments.is_some() {
                 tile.into_iter().for_each(|values| columns.take(values));
-            }
-        }
-    }
-}
-
-/// The moments of the columns of one panel, in registers.
-struct Columns<S: Simd, const W: usize> {
-    shift: [S::Vector; W],
-    sums: [S::Vector; W],
-    squares: [S::Vector; W],
-}
-
-impl<S: Simd, const W: usize> Columns<S, W> {
-    #[inline(always)]
-    unsafe fn new(product: &Product, b: *const f32, block: usize) -> Self {
-        // SAFETY: the caller's.
-        unsafe {
-            let zeros = [S::zero(); W];
-            let mut columns = Columns { shift: zeros, sums: zeros, squares: zeros };
-            let Some(moments) = product.moments else { return columns };
-            let at = moments.shift.add(block * S::LANES);
-            if moments.first {
-                [columns.shift] = multiply::<S, 1, W>(product.a.start, &product.a, b, product.depth);
-                for (w, &shift) in columns.shift.iter().enumerate() {
-                    S::store(at.add(w * S::LANES), shift);
-                }
-            } else {
-                for (w, shift) in columns.shift.iter_mut().enumerate() {
-                    *shift = S::load(at.add(w * S::LANES));
-                }
-            }
-            columns
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn take(&mut self, values: [S::Vector; W]) {
-        for (w, value) in values.into_iter().enumerate() {
-            // SAFETY: the caller vouches for the instruction set.
-            unsafe {
-                let value = S::sub(value, self.shift[w]);
-                self.sums[w] = S::add(self.sums[w], value);
-                self.squares[w] = S::mul_add(value, value, self.squares[w]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_to(self, product: &Product, block: usize) {
-        let Some(moments) = product.moments else { return };
-        for w in 0..W {
-            let at = (block + w) * S::LANES;
-            for (total, part) in [(moments.sums, self.sums[w]), (moments.squares, self.squares[w])] {
-                // SAFETY: the caller's.
-                unsafe { S::store(total.add(at), S::add(S::load(total.add(at)), part)) };
             }
         }
     }

@@ -11,6 +11,7 @@ mod gather;
 mod gemm;
 mod layout;
 pub mod matrix;
+mod moments;
 mod network;
 mod normalise;
 mod ops;

@@ -1,8 +1,9 @@
 //! What the operations share: the images at hand, operands, scratch memory, the gradient of an output.
 
 use super::super::gather::{Gather, GradientSums, Plane};
-use super::super::gemm::{Moments, Product, Segments, Strided};
+use super::super::gemm::{Product, Segments, Strided};
 use super::super::layout::{GROUP_IMAGES, Layout};
+use super::super::moments::Moments;
 use super::super::simd::Simd;
 
 /// The images of one group, in a batch.

@@ -2,8 +2,9 @@
 //! with a pointer of its own, so that tiles go on across the ends of lines and images; a line of a window is a run of
 //! neighbouring floats. Rows of the weight's matrix are `(channel block, row, column, lane)`.
 
-use super::super::gemm::{Moments, Strided};
+use super::super::gemm::Strided;
 use super::super::layout::panel_widths;
+use super::super::moments::{ColumnMoments, Moments};
 use super::super::simd::{Kernel, Simd};
 use super::Grid;
 
@@ -218,63 +219,6 @@ impl WindowProduct {
                 }
             }
             tile
-        }
-    }
-}
-
-/// The moments of the columns of one panel, in registers.
-struct ColumnMoments<S: Simd, const W: usize> {
-    shift: [S::Vector; W],
-    sums: [S::Vector; W],
-    squares: [S::Vector; W],
-}
-
-impl<S: Simd, const W: usize> ColumnMoments<S, W> {
-    #[inline(always)]
-    unsafe fn new(moments: Option<Moments>, block: usize) -> Self {
-        // SAFETY: the caller's.
-        unsafe {
-            let zeros = [S::zero(); W];
-            let mut columns = ColumnMoments { shift: zeros, sums: zeros, squares: zeros };
-            if let Some(moments) = moments.filter(|moments| !moments.first) {
-                for (w, shift) in columns.shift.iter_mut().enumerate() {
-                    *shift = S::load(moments.shift.add((block + w) * S::LANES));
-                }
-            }
-            columns
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn set_shift(&mut self, moments: Moments, block: usize, shift: [S::Vector; W]) {
-        self.shift = shift;
-        for (w, value) in shift.into_iter().enumerate() {
-            // SAFETY: the caller's.
-            unsafe { S::store(moments.shift.add((block + w) * S::LANES), value) };
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn take(&mut self, values: [S::Vector; W]) {
-        for (w, value) in values.into_iter().enumerate() {
-            // SAFETY: the caller vouches for the instruction set.
-            unsafe {
-                let value = S::sub(value, self.shift[w]);
-                self.sums[w] = S::add(self.sums[w], value);
-                self.squares[w] = S::mul_add(value, value, self.squares[w]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_to(self, moments: Option<Moments>, block: usize) {
-        let Some(moments) = moments else { return };
-        for w in 0..W {
-            let at = (block + w) * S::LANES;
-            for (total, part) in [(moments.sums, self.sums[w]), (moments.squares, self.squares[w])] {
-                // SAFETY: the caller's.
-                unsafe { S::store(total.add(at), S::add(S::load(total.add(at)), part)) };
-            }
         }
     }
 }

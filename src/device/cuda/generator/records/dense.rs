@@ -51,6 +51,15 @@ impl DenseTask {
     /// `dense_input`: added to what is there.
     pub const ACCUMULATE: u32 = 2;
 
+    /// Both operands, the right one of this shape, and the result.
+    fn operands(&self, right: [u32; 2]) -> Vec<Part> {
+        vec![
+            rows("left operand", self.a, [self.rows, self.depth, self.a_pitch]),
+            rows("right operand", self.b, [right[0], right[1], self.b_pitch]),
+            rows("result", self.c, [self.rows, self.columns, self.c_pitch]),
+        ]
+    }
+
     fn block_count(&self) -> u64 {
         u64::from(self.rows).div_ceil(BLOCK) * u64::from(self.columns).div_ceil(BLOCK)
     }
@@ -67,12 +76,8 @@ impl TableRecord for Dense {
     }
 
     fn parts(&self) -> Vec<Part> {
-        let DenseTask { rows: r, columns, depth, .. } = self.0;
-        let mut parts = vec![
-            rows("left operand", self.0.a, [r, depth, self.0.a_pitch]),
-            rows("right operand", self.0.b, [columns, depth, self.0.b_pitch]),
-            rows("result", self.0.c, [r, columns, self.0.c_pitch]),
-        ];
+        let DenseTask { columns, depth, .. } = self.0;
+        let mut parts = self.0.operands([columns, depth]);
         if self.0.bias != NONE {
             parts.push(part("bias", self.0.bias, self.0.bias_columns.into()));
         }
@@ -96,11 +101,7 @@ impl TableRecord for DenseInput {
 
     fn parts(&self) -> Vec<Part> {
         let DenseTask { rows: r, columns, depth, .. } = self.0;
-        let mut parts = vec![
-            rows("left operand", self.0.a, [r, depth, self.0.a_pitch]),
-            rows("right operand", self.0.b, [depth, columns, self.0.b_pitch]),
-            rows("result", self.0.c, [r, columns, self.0.c_pitch]),
-        ];
+        let mut parts = self.0.operands([depth, columns]);
         if self.0.mask != NONE {
             parts.push(rows("mask", self.0.mask, [r, columns, self.0.mask_pitch]));
         }
