@@ -10,6 +10,7 @@ use super::session::Session;
 use super::text::{percent, shell_word};
 use super::workbench::Workbench;
 use crate::config::{Config, DeviceChoice, Override, SpaceKind, differences, split_override};
+use crate::generator::GeneratorError;
 use crate::oracle::OracleError;
 use crate::search::{SearchError, best};
 use crate::store::{DirectoryState, Journal, inspect};
@@ -140,9 +141,12 @@ fn best_accuracy(run: &RunDirectory) -> Option<f64> {
 fn device_failed(error: &anyhow::Error) -> bool {
     let in_search = |cause: &SearchError| matches!(cause, SearchError::Device { .. });
     let in_training = |cause: &OracleError| matches!(cause, OracleError::Device(_));
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref().is_some_and(in_search) || cause.downcast_ref().is_some_and(in_training))
+    let in_fit = |cause: &GeneratorError| matches!(cause, GeneratorError::Device(_));
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(in_search)
+            || cause.downcast_ref().is_some_and(in_training)
+            || cause.downcast_ref().is_some_and(in_fit)
+    })
 }
 
 /// What is about to be done, on what.

@@ -98,7 +98,8 @@ impl Session<'_> {
             }
             Material::Table { oracle, .. } => oracle,
         };
-        let mut strategy = Selected::new(bench.space.as_ref(), self.config, bench.threads);
+        let strategy = Selected::new(bench.space.as_ref(), self.config, bench.threads);
+        let mut strategy = strategy.on(bench.engine.device());
         let mut search = Search {
             space: &bench.space,
             strategy: &mut strategy,

@@ -5,6 +5,7 @@ use super::output::remark;
 use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
+use crate::generator::Generator;
 use crate::oracle::{Engine, TableOracle};
 use crate::report::{DataFacts, DeviceFacts, FileChecksum};
 use crate::space::{Space, space_of};
@@ -193,7 +194,7 @@ pub(super) fn threads(configured: usize) -> usize {
 /// # Errors
 /// An explicit CUDA device that cannot be used.
 pub(super) fn open_device(device: DeviceChoice, precision: Precision, threads: usize) -> anyhow::Result<Engine> {
-    match Engine::open(device, precision, threads) {
+    match Engine::open(device, precision, threads, Generator::self_test) {
         Ok((engine, why)) => {
             why.iter().for_each(|why| remark(why));
             Ok(engine)

@@ -31,8 +31,8 @@ pub struct CudaEngine {
 }
 
 impl Engine {
-    /// Opens the device of a configuration and lets it pass its self-test. `auto` falls back to the CPU; the text says why,
-    /// unless there just is no CUDA here. The tests' emulated device counts as none.
+    /// Opens the device of a configuration and lets it pass its self-test, and `also` what else runs on it. `auto` falls back to
+    /// the CPU; the text says why, unless there just is no CUDA here. The tests' emulated device counts as none.
     ///
     /// # Errors
     /// An explicit CUDA device that cannot be used.
@@ -40,6 +40,7 @@ impl Engine {
         choice: DeviceChoice,
         precision: Precision,
         threads: usize,
+        also: impl Fn(&Arc<Device>) -> Result<(), CudaError>,
     ) -> Result<(Engine, Option<String>), CudaError> {
         let cpu = Engine::Cpu { threads };
         let number = match choice {
@@ -49,11 +50,22 @@ impl Engine {
             DeviceChoice::Auto => 0,
             DeviceChoice::Cuda(number) => number,
         };
-        match CudaEngine::open(number as usize, storage_of(precision)) {
+        let opened = CudaEngine::open(number as usize, storage_of(precision));
+        match opened.and_then(|engine| also(&engine.device).map(|()| engine)) {
             Ok(engine) => Ok((Engine::Cuda(Arc::new(engine)), None)),
             Err(error) if choice != DeviceChoice::Auto => Err(error),
             Err(CudaError::NoKernels | CudaError::NoDriver | CudaError::NoDevice { .. }) => Ok((cpu, None)),
             Err(error) => Ok((cpu, Some(format!("the CPU is used: {error}")))),
+        }
+    }
+}
+
+impl Engine {
+    /// The CUDA device, if it is one.
+    pub fn device(&self) -> Option<&Arc<Device>> {
+        match self {
+            Engine::Cpu { .. } => None,
+            Engine::Cuda(engine) => Some(&engine.device),
         }
     }
 }

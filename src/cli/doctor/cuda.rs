@@ -1,11 +1,14 @@
 //! What `doctor` finds out about CUDA.
 
 use crate::device::cuda::{CudaError, Device, Storage, architectures};
+use crate::generator::Generator;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Bytes of the copies whose speed is measured: more than any cache holds.
 const COPY_BYTES: usize = 256 << 20;
+
+const GENERATOR: &str = "generator";
 
 #[derive(Serialize)]
 pub(super) struct CudaFindings {
@@ -25,7 +28,7 @@ struct DeviceFinding {
     driver: String,
     memory_total_mb: usize,
     memory_free_mb: usize,
-    /// One for each precision.
+    /// Of networks one for each precision, and one of the generator.
     self_tests: Vec<SelfTest>,
     /// Reads and writes added up; none on an emulated device.
     copy_gb_per_s: Option<f64>,
@@ -33,7 +36,8 @@ struct DeviceFinding {
 
 #[derive(Serialize)]
 struct SelfTest {
-    precision: String,
+    /// A precision, or `generator`.
+    of: String,
     passed: bool,
     /// Why it failed.
     remark: Option<String>,
@@ -51,7 +55,7 @@ impl CudaFindings {
 
     /// Whether `auto` takes it, in the default precision; it never takes an emulated one.
     pub fn usable(&self) -> bool {
-        let default = |test: &&SelfTest| test.precision == Storage::F32.to_string();
+        let default = |test: &&SelfTest| test.of == GENERATOR || test.of == Storage::F32.to_string();
         let real = self.device.as_ref().filter(|device| !device.emulated);
         real.is_some_and(|device| device.self_tests.iter().filter(default).all(|test| test.passed))
     }
@@ -80,10 +84,15 @@ impl CudaFindings {
 }
 
 impl SelfTest {
+    fn new(of: &str, result: Result<(), CudaError>) -> SelfTest {
+        let remark = result.err().map(|error| error.to_string());
+        SelfTest { of: of.into(), passed: remark.is_none(), remark }
+    }
+
     fn text(&self) -> String {
         match &self.remark {
-            None => format!("{} passed", self.precision),
-            Some(remark) => format!("{} failed: {remark}", self.precision),
+            None => format!("{} passed", self.of),
+            Some(remark) => format!("{} failed: {remark}", self.of),
         }
     }
 }
@@ -94,10 +103,8 @@ fn examine(device: &Arc<Device>) -> Result<DeviceFinding, CudaError> {
     let version = device.driver_version();
     let emulated = device.is_emulated();
     let copy = if emulated { None } else { Some(device.copy_rate(COPY_BYTES)? / 1e9) };
-    let self_tests = Storage::ALL.map(|storage| {
-        let remark = device.self_test(storage).err().map(|error| error.to_string());
-        SelfTest { precision: storage.to_string(), passed: remark.is_none(), remark }
-    });
+    let of_networks = Storage::ALL.map(|storage| SelfTest::new(&storage.to_string(), device.self_test(storage)));
+    let of_generator = SelfTest::new(GENERATOR, Generator::self_test(device));
     Ok(DeviceFinding {
         name: device.name()?,
         emulated,
@@ -105,7 +112,7 @@ fn examine(device: &Arc<Device>) -> Result<DeviceFinding, CudaError> {
         driver: format!("{}.{}", version / 1000, version % 1000 / 10),
         memory_total_mb: total / 1_000_000,
         memory_free_mb: free / 1_000_000,
-        self_tests: self_tests.into(),
+        self_tests: of_networks.into_iter().chain([of_generator]).collect(),
         copy_gb_per_s: copy,
     })
 }
