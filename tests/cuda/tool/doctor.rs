@@ -56,7 +56,10 @@ fn doctor_describes_the_device() {
     assert_eq!(cuda["device"]["copy_gb_per_s"].is_null(), device.is_emulated());
     assert!(cuda["device"]["memory_free_mb"].as_u64().unwrap() > 0);
     let text = say(&["doctor"], &[]).stdout;
-    assert!(text.contains("f32 passed, f16 passed, bf16 passed, generator passed") && text.contains("CUDA kernels"), "{text}");
+    assert!(
+        text.contains("f32 passed, f16 passed, bf16 passed, generator passed") && text.contains("CUDA kernels"),
+        "{text}"
+    );
 }
 
 /// The self-tests that fail where these kernels do nothing.
