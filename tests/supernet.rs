@@ -7,7 +7,7 @@
 use graphpnas_fast::config::{ClassicalKind, Config};
 use graphpnas_fast::data::{Dataset, MemoryImages, Splits};
 use graphpnas_fast::net::{ImageShape, Plan};
-use graphpnas_fast::oracle::{OracleError, SupernetOracle, Training, evaluate, lower};
+use graphpnas_fast::oracle::{Engine, OracleError, SupernetOracle, Training, evaluate, lower};
 use graphpnas_fast::random::{Purpose, StreamKey};
 use graphpnas_fast::space::space_of;
 use std::path::Path;
@@ -117,11 +117,12 @@ fn the_supernet_ranks_networks_as_their_own_training_does() {
                 indices: &splits.train,
                 seed: 7,
                 candidate: number as u64,
-                threads: 1,
+                engine: &Engine::Cpu { threads: 1 },
             };
             let trained = training.run(&mut |_| (), &go).unwrap().unwrap();
             let images = (&*dataset, &splits.validation[..]);
-            let accuracy = evaluate(plan, &trained.weights, images, 1, &go).unwrap().unwrap().accuracy;
+            let accuracy =
+                evaluate(plan, &trained.weights, images, &Engine::Cpu { threads: 1 }, &go).unwrap().unwrap().accuracy;
             alone.lock().unwrap()[number] = accuracy;
         }
     };

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::run_directory::RunDirectory;
 use super::text::{duration, percent};
 use super::training::{BEST, LongTraining, NAMED, Network, write_architecture, write_onnx, write_weights};
-use super::workbench::{self, Workbench, check_device};
+use super::workbench::{self, Workbench, device_of, open_device};
 use crate::config::{Config, DeviceChoice};
 use crate::space::Architecture;
 use anyhow::Context;
@@ -75,11 +75,11 @@ fn learning_rate(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
-    check_device(arguments.device)?;
     let run = RunDirectory::open(&arguments.run)?;
     let config = changed(&run.record.config, arguments);
     let mut bench = Workbench::of_run(&run.record.config)?;
     bench.threads = workbench::threads(arguments.threads.into());
+    bench.engine = open_device(device_of(&config, arguments.device)?, config.run.precision, bench.threads)?;
     let chosen = arguments.choice.choose(&run, bench.space.as_ref())?;
     let plan = lower(&run, &bench, &chosen.architecture)?;
     let stop = stop_flag()?;
