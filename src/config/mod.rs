@@ -367,16 +367,36 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Images in a step.
     pub batch: usize,
-    /// Learning rate at the start; it falls to 0 along a cosine.
+    /// Learning rate at the start; it falls along a cosine.
     pub learning_rate: f64,
+    /// Learning rate at the end of the cosine.
+    #[serde(default)]
+    pub learning_rate_end: f64,
+    /// Epochs after which the cosine begins anew; 0: never.
+    #[serde(default)]
+    pub restart_epochs: usize,
+    /// Every further cosine is so many times as long as the one before.
+    #[serde(default = "restart_factor")]
+    pub restart_factor: usize,
     /// SGD's momentum.
     pub momentum: f64,
+    /// Whether the momentum is Nesterov's.
+    #[serde(default)]
+    pub nesterov: bool,
     /// L2 penalty on every parameter.
     pub weight_decay: f64,
+    /// Longest gradient, of all parameters together; longer ones are scaled down. 0: any.
+    #[serde(default)]
+    pub gradient_clip: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Probability that a feature before the classifier is dropped.
     pub dropout: f64,
     /// Random crops and flips.
     pub augmentation: bool,
+}
+
+/// Where a journal of an earlier version does not say.
+fn restart_factor() -> usize {
+    2
 }

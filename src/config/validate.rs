@@ -18,6 +18,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_budget(config)?;
     check_oracle(config)?;
     check_kinds(config)?;
+    check_training("oracle", &config.oracle.training)?;
+    check_training("retrain", &config.retrain)?;
     match config.space.kind {
         SpaceKind::Randwire => {
             check_data(config)?;
@@ -98,6 +100,16 @@ fn check_oracle(config: &Config) -> Result<(), ConfigError> {
 
 fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {
     if wrong { Err(ConfigError::Conflict(message())) } else { Ok(()) }
+}
+
+fn check_training(section: &str, training: &TrainingConfig) -> Result<(), ConfigError> {
+    let TrainingConfig { learning_rate, learning_rate_end, momentum, nesterov, .. } = *training;
+    refuse(learning_rate_end > learning_rate, || {
+        format!(
+            "{section}.learning_rate_end = {learning_rate_end}: must be at most {section}.learning_rate = {learning_rate}"
+        )
+    })?;
+    refuse(nesterov && momentum == 0.0, || format!("{section}.nesterov = true: {section}.momentum must be above 0"))
 }
 
 fn check_budget(config: &Config) -> Result<(), ConfigError> {

@@ -5,6 +5,7 @@ mod candidate;
 mod floor;
 mod initial;
 mod probe;
+mod rate;
 mod shared;
 mod supernet;
 mod tabular;

@@ -2,12 +2,13 @@
 //! network; then candidates are scored with the shared weights.
 
 use super::candidate::lower;
+use super::rate::learning_rate;
 use super::shared::SharedWeights;
-use super::training::{Buffers, draw_mask, learning_rate};
+use super::training::{Buffers, draw_mask, step_of};
 use super::{EpochReport, Evaluation, Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, SupernetConfig, TrainingConfig};
 use crate::data::{Augment, BatchRequest, Dataset, Splits, epoch_order};
-use crate::device::cpu::{InstructionSet, Network, NetworkOptions, Step};
+use crate::device::cpu::{InstructionSet, Network, NetworkOptions};
 use crate::graph::{Dag, LabelledGraph};
 use crate::net::Plan;
 use crate::random::{Purpose, StreamKey};
@@ -170,16 +171,9 @@ impl SupernetOracle {
             let key = StreamKey { seed, purpose: Purpose::Dropout, candidate: CANDIDATE, epoch: step as u64 };
             draw_mask(&mut key.stream(), settings.dropout, &mut mask);
         }
-        let result = network.train(
-            buffers.fill(&self.dataset, BatchRequest { indices, augment }),
-            Step {
-                learning_rate: learning_rate(settings, step, *steps) as f32,
-                momentum: settings.momentum as f32,
-                weight_decay: settings.weight_decay as f32,
-                label_smoothing: settings.label_smoothing as f32,
-                dropout: (settings.dropout > 0.0).then_some(&mask[..]),
-            },
-        );
+        let batch = buffers.fill(&self.dataset, BatchRequest { indices, augment });
+        let mask = (settings.dropout > 0.0).then_some(&mask[..]);
+        let result = network.train(batch, step_of(settings, learning_rate(settings, step, *steps), mask));
         self.weights.take(network.weights(), network.momentum());
         Ok(result.loss)
     }
@@ -341,15 +335,7 @@ mod tests {
         let mut alone = Network::new(&plan, NetworkOptions { batch: 50, threads: 1, set: InstructionSet::best() });
         alone.load(&weights);
         let mut buffers = Buffers::new(&plan, 50);
-        let rate = learning_rate(&oracle.settings, 0, 7) as f32;
-        let (decay, smoothing) = (oracle.settings.weight_decay as f32, oracle.settings.label_smoothing as f32);
-        let step = Step {
-            learning_rate: rate,
-            momentum: oracle.settings.momentum as f32,
-            weight_decay: decay,
-            label_smoothing: smoothing,
-            dropout: None,
-        };
+        let step = step_of(&oracle.settings, learning_rate(&oracle.settings, 0, 7), None);
         let batch = buffers.fill(&oracle.dataset, BatchRequest { indices: &indices, augment: None });
         let loss = alone.train(batch, step).loss;
         let other = networks(&oracle, 1).remove(0);

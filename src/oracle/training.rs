@@ -1,6 +1,7 @@
 //! Training of one network on images, and its evaluation.
 
 use super::initial::initial_weights;
+use super::rate::learning_rate;
 use super::{EVALUATION_BATCH, OracleError};
 use crate::config::TrainingConfig;
 use crate::data::{Augment, BatchRequest, Dataset, epoch_order};
@@ -8,7 +9,6 @@ use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
 use crate::net::{Plan, Weights};
 use crate::random::{Purpose, Stream, StreamKey};
 use rand::RngExt;
-use std::f64::consts::PI;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -128,16 +128,9 @@ impl Training<'_> {
             if settings.dropout > 0.0 {
                 draw_mask(&mut dropout, settings.dropout, mask);
             }
-            let result = network.train(
-                batch,
-                Step {
-                    learning_rate: learning_rate(settings, epoch * steps + step, steps) as f32,
-                    momentum: settings.momentum as f32,
-                    weight_decay: settings.weight_decay as f32,
-                    label_smoothing: settings.label_smoothing as f32,
-                    dropout: (settings.dropout > 0.0).then_some(&*mask),
-                },
-            );
+            let mask = (settings.dropout > 0.0).then_some(&*mask);
+            let rate = learning_rate(settings, epoch * steps + step, steps);
+            let result = network.train(batch, step_of(settings, rate, mask));
             if !result.loss.is_finite() {
                 return Err(OracleError::Diverged { epoch: epoch + 1, step: step + 1, loss: result.loss });
             }
@@ -148,10 +141,17 @@ impl Training<'_> {
     }
 }
 
-/// Cosine from the configured rate to 0 over all steps; `steps` are those of an epoch.
-pub(super) fn learning_rate(settings: &TrainingConfig, step: usize, steps: usize) -> f64 {
-    let progress = step as f64 / (settings.epochs * steps) as f64;
-    settings.learning_rate * 0.5 * (1.0 + (PI * progress).cos())
+/// A step at this rate, with these dropout factors.
+pub(super) fn step_of<'a>(settings: &TrainingConfig, rate: f64, dropout: Option<&'a [f32]>) -> Step<'a> {
+    Step {
+        learning_rate: rate as f32,
+        momentum: settings.momentum as f32,
+        nesterov: settings.nesterov,
+        weight_decay: settings.weight_decay as f32,
+        gradient_clip: (settings.gradient_clip > 0.0).then_some(settings.gradient_clip),
+        label_smoothing: settings.label_smoothing as f32,
+        dropout,
+    }
 }
 
 /// Memory for batches.
