@@ -142,6 +142,14 @@ pub(super) const KEYS: &[Key] = &[
         "randwire, nasbench101 (published: 128): channels of the first stage or stack; enas (published: 36): of every layer",
     ),
     key("space", "stem_stride", "1", Form::Integer(1, 2), "randwire: stride of the first convolution"),
+    key(
+        "space",
+        "second_stem_stride",
+        "0",
+        Form::Integer(0, 2),
+        "randwire: stride of a second convolution before the stages, of space.channels; 0: there is none (published, 224 px: \
+         both strides 2)",
+    ),
     key("space", "head", "128", Form::Integer(1, 65_536), "randwire: channels of the 1x1 convolution before the pool"),
     key("space", "vertices", "7", Form::Integer(3, 7), "nasbench101: the most vertices of a cell"),
     key("space", "stacks", "3", Form::Integer(1, 6), "nasbench101, trained: stacks; each doubles the channels"),

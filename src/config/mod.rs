@@ -191,6 +191,9 @@ pub struct SpaceConfig {
     pub channels: usize,
     /// Stride of the stem convolution, 1 or 2.
     pub stem_stride: usize,
+    /// RandWire: stride of a second convolution before the stages; 0: there is none.
+    #[serde(default)]
+    pub second_stem_stride: usize,
     /// Channels of the 1x1 convolution before the pool.
     pub head: usize,
     /// NAS-Bench-101: the most vertices of a cell.

@@ -117,6 +117,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[oracle]\ndata_fraction = 0", &["oracle.data_fraction = 0", "(0, 1]"]),
     ("[oracle]\ndata_fraction = 0.001", &["oracle.batch = 64", "oracle.data_fraction"]),
     ("[oracle]\nepochs = 0", &["oracle.epochs = 0"]),
+    ("[space]\nsecond_stem_stride = 3", &["space.second_stem_stride = 3", "0 to 2"]),
     ("[oracle]\nlearning_rate_end = 0.2", &["oracle.learning_rate_end = 0.2", "at most oracle.learning_rate = 0.1"]),
     ("[retrain]\nnesterov = true\nmomentum = 0.0", &["retrain.nesterov", "retrain.momentum", "above 0"]),
     ("[retrain]\nrestart_factor = 0", &["retrain.restart_factor = 0", "from 1"]),

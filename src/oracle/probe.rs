@@ -109,6 +109,7 @@ mod tests {
                 image: ImageShape { channels: 3, height: 16, width: 16 },
                 channels,
                 stem_stride: 1,
+                second_stem_stride: None,
                 stage_strides: vec![1],
                 head: 16,
                 classes: 2,

@@ -26,6 +26,7 @@ pub fn shape(side: (usize, usize), channels: usize, strides: &[usize]) -> RandWi
         image: ImageShape { channels: 2, height: side.0, width: side.1 },
         channels,
         stem_stride: 1,
+        second_stem_stride: None,
         stage_strides: strides.to_vec(),
         head: 11,
         classes: 5,

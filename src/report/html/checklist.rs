@@ -93,8 +93,16 @@ fn code(facts: &Facts) -> Vec<Item> {
             Answer::Yes,
             match space.kind {
                 SpaceKind::Randwire => format!(
-                    "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}, head {}.",
-                    space.stages, space.nodes, space.channels, space.stem_stride, space.head
+                    "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}{}, head {}.",
+                    space.stages,
+                    space.nodes,
+                    space.channels,
+                    space.stem_stride,
+                    match space.second_stem_stride {
+                        0 => String::new(),
+                        stride => format!(" and {stride}"),
+                    },
+                    space.head
                 ),
                 SpaceKind::Enas => format!(
                     "In the same program: ENAS's macro space, {} layers of {} channels.",
