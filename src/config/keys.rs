@@ -318,6 +318,14 @@ pub(super) const KEYS: &[Key] = &[
         Form::Integer(2, 100_000_000),
         "supernet: training images from which a candidate's batch-norm statistics are taken",
     ),
+    key(
+        "oracle",
+        "path_generator",
+        "\"\"",
+        Form::File,
+        "supernet: an earlier run's generator.safetensors, seen from the configuration file's folder, which draws the network of \
+         every other step; \"\": the explorer draws all",
+    ),
     key("oracle", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
     key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),
     key("oracle", "batch", "64", BATCH, TRAINING_BATCH),

@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// As there, with the file's name; also when it cannot be read.
     ///
-    /// A relative `oracle.table`, `data.path` or `data.cache` of the file is one beside the file.
+    /// A relative `oracle.table`, `oracle.path_generator`, `data.path` or `data.cache` of the file is one beside the file.
     pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
         let unreadable = |reason: String| ConfigError::Read { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
@@ -73,6 +73,7 @@ impl Config {
             // What the command line names is seen from where the user stands.
             for (key, named) in [
                 ("oracle.table", &mut config.oracle.table),
+                ("oracle.path_generator", &mut config.oracle.supernet.path_generator),
                 ("data.path", &mut config.data.path),
                 ("data.cache", &mut config.data.cache),
             ] {
@@ -313,6 +314,9 @@ impl OracleKind {
 pub struct SupernetConfig {
     /// Training images from which a candidate's batch-norm statistics are taken before it is scored.
     pub statistics_images: usize,
+    /// The generator that every other step's network is drawn from; `None`: the explorer draws all.
+    #[serde(default)]
+    pub path_generator: Option<PathBuf>,
 }
 
 /// Where rewards come from.

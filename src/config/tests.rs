@@ -94,6 +94,7 @@ const WRONG: &[(&str, &[&str])] = &[
         &["generator.hidden = 9", "15", "space.layers"],
     ),
     ("[oracle]\nkind = \"supernet\"", &["oracle.kind = \"supernet\"", "\"enas\"", "\"randwire\""]),
+    ("[oracle]\npath_generator = \"g\"", &["oracle.path_generator", "\"supernet\"", "leave it out"]),
     ("[oracle]\nstatistics_images = 1", &["oracle.statistics_images = 1", "from 2"]),
     ("[space]\nlayers = 0", &["space.layers = 0", "1 to 64"]),
     ("[oracle]\nkind = \"table\"", &["oracle.kind = \"table\"", "\"training\"", "\"randwire\""]),

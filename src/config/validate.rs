@@ -83,6 +83,10 @@ fn check_oracle(config: &Config) -> Result<(), ConfigError> {
     refuse(oracle.kind == OracleKind::Supernet && config.space.kind != SpaceKind::Enas, || {
         format!("oracle.kind = \"supernet\": only the networks of space.kind = \"enas\" share weights, not {space:?}")
     })?;
+    let paths = oracle.supernet.path_generator.is_some();
+    refuse(paths && oracle.kind != OracleKind::Supernet, || {
+        "oracle.path_generator: only oracle.kind = \"supernet\" reads it; leave it out".into()
+    })?;
     refuse(!tabulated && !trained, || {
         format!("oracle.kind = \"table\": must be \"training\" for space.kind = {space:?}")
     })?;

@@ -1,6 +1,6 @@
 //! Spaces of operators whose networks are trained: NAS-Bench-101's cells and ENAS's layers.
 
-use crate::support::{REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
+use crate::support::{FINISHED, REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
 use graphpnas_fast::store::fingerprint;
 use std::process::Stdio;
 use std::time::Duration;
@@ -87,6 +87,41 @@ fn a_supernet_scores_networks_and_survives_kills() {
     for name in REPRODUCIBLE.iter().chain(&["supernet.safetensors"]) {
         assert!(bytes(&place.path("killed"), name) == bytes(&place.path("run"), name), "{name}");
     }
+}
+
+#[test]
+fn a_supernet_learns_from_the_draws_of_an_earlier_run_s_generator() {
+    let place = Workplace::new();
+    let changes = [LAYERS, SUPERNET].concat();
+    place.run("first", &changes);
+    let (file, first) = (place.path("first/generator.safetensors"), place.path("first"));
+    let named = format!("--set=oracle.path_generator={}", file.display());
+    let changes = [&changes[..], &[named.as_str()]].concat();
+    place.run("second", &changes);
+    let second = place.path("second");
+    assert!(bytes(&second, "supernet.safetensors") != bytes(&first, "supernet.safetensors"));
+    assert!(bytes(&second, "paths.safetensors") == std::fs::read(&file).unwrap());
+
+    // A run that has begun does not need the file any more.
+    let (config, out, copy) = (place.config(), place.arg("killed"), place.path("killed/paths.safetensors"));
+    let arguments = [&["run", &config, "--out", &out, "--resume", "--quiet", "--threads", "1"][..], &changes].concat();
+    let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !copy.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    succeed(&arguments);
+    assert_eq!(fingerprint(&read(&place.path("killed"))), fingerprint(&read(&second)));
+    assert!(bytes(&place.path("killed"), "supernet.safetensors") == bytes(&second, "supernet.safetensors"));
+    let said = say(&[&["run", &config, "--out", &place.arg("third")][..], &changes].concat());
+    assert!(said.code == Some(1) && said.stderr.contains("oracle.path_generator"), "{said:?}");
+
+    let other = format!("--set=oracle.path_generator={}", FINISHED.arg("run/generator.safetensors"));
+    let changes = [LAYERS, SUPERNET, &[other.as_str()]].concat();
+    let said = say(&[&["run", &config, "--out", &place.arg("fourth"), "--quiet"][..], &changes].concat());
+    assert!(said.code == Some(1) && said.stderr.contains("oracle.path_generator, "), "{said:?}");
 }
 
 #[test]
