@@ -110,6 +110,13 @@ pub(super) const KEYS: &[Key] = &[
         Form::Integer(8, 1024),
         "folder: pictures become squares of so many pixels a side (shorter side resized, then the middle)",
     ),
+    key(
+        "data",
+        "training_images",
+        "0",
+        Form::Integer(0, 100_000_000),
+        "images to train on, of those that are not held out, in proportion to the classes; 0: all; at most all",
+    ),
     key("data", "validation_images", "3000", IMAGES, "images held out to score candidates"),
     key(
         "data",

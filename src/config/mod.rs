@@ -128,6 +128,9 @@ pub struct DataConfig {
     pub cache: Option<PathBuf>,
     /// Side of the squares that the pictures of a `folder` are resized and cropped to, in pixels.
     pub size: usize,
+    /// Most images to train on, validation images aside; 0: all.
+    #[serde(default)]
+    pub training_images: usize,
     /// Images held out for validation (the reward).
     pub validation_images: usize,
     /// Images held out for the final test; ignored where the data set has a test part of its own.
@@ -173,9 +176,22 @@ impl DataSource {
 }
 
 impl DataConfig {
+    /// How many of so many images that are not held out are trained on.
+    pub fn trained_on(&self, images: usize) -> usize {
+        if self.training_images == 0 { images } else { images.min(self.training_images) }
+    }
+
     /// This data set from its usual place, everything else at its default.
     pub fn of(source: DataSource) -> DataConfig {
-        DataConfig { source, path: None, cache: None, size: 64, validation_images: 3000, test_images: 2000 }
+        DataConfig {
+            source,
+            path: None,
+            cache: None,
+            size: 64,
+            training_images: 0,
+            validation_images: 3000,
+            test_images: 2000,
+        }
     }
 }
 

@@ -43,6 +43,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[data]\nsource = \"folder\"", &["data.path = \"\"", "\"folder\""]),
     ("[data]\nsize = 4", &["data.size = 4", "8 to 1024"]),
     ("[data]\ncache = true", &["data.cache = true", "folder"]),
+    ("[data]\ntraining_images = 50", &["oracle.batch = 64", "at most 50"]),
     ("[data]\nvalidation_images = 0", &["data.validation_images = 0"]),
     ("[data]\nvalidation_images = 9000", &["data.validation_images + data.test_images = 11000", "10000"]),
     ("[data]\nsource = \"fashion-mnist\"\nvalidation_images = 60000", &["data.validation_images = 60000"]),
@@ -295,9 +296,23 @@ fn images_are_looked_for_beside_the_file_that_names_them() {
 }
 
 #[test]
-fn the_supernets_configuration_is_right() {
-    let config = Config::from_file(Path::new("configs/enas-smoke.toml"), &[]).unwrap();
-    assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
+fn the_supernets_configurations_are_right() {
+    let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
+    let (full, smoke, embedded) = (read("enas-cifar10.toml"), read("enas-cifar10-smoke.toml"), read("enas-smoke.toml"));
+    for config in [&full, &smoke, &embedded] {
+        assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
+    }
+    // Method, section 6.
+    assert_eq!((full.space.layers, full.space.channels, full.data.validation_images), (12, 36, 5000));
+    let TrainingConfig { epochs, batch, learning_rate, learning_rate_end, nesterov, .. } = full.oracle.training;
+    assert_eq!((epochs, batch, learning_rate, learning_rate_end, nesterov), (310, 128, 0.05, 0.0005, true));
+    // The smoke run has whatever decides which code runs.
+    for (of_full, of_smoke) in [(&full.oracle.training, &smoke.oracle.training), (&full.retrain, &smoke.retrain)] {
+        let path = |of: &TrainingConfig| (of.nesterov, of.augmentation, of.gradient_clip, of.restart_factor);
+        assert_eq!(path(of_full), path(of_smoke));
+        assert!([of_full, of_smoke].iter().all(|of| of.restart_epochs > 0 && of.dropout > 0.0));
+    }
+    assert_eq!((full.data.source, full.space.layers), (smoke.data.source, smoke.space.layers));
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
         DataSource::FashionMnist => (FASHION_MNIST_TRAINING_IMAGES, data.validation_images, "data.validation_images"),
     };
     refuse(held_out >= images, || format!("{keys} = {held_out}: must be below {images}, the images of data.source"))?;
-    let training = images - held_out;
+    let training = data.trained_on(images - held_out);
     check_batch("oracle", &config.oracle.training, training)?;
     check_batch("retrain", &config.retrain, training)
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{FINISHED, REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
 use graphpnas_fast::store::fingerprint;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -87,6 +88,29 @@ fn a_supernet_scores_networks_and_survives_kills() {
     for name in REPRODUCIBLE.iter().chain(&["supernet.safetensors"]) {
         assert!(bytes(&place.path("killed"), name) == bytes(&place.path("run"), name), "{name}");
     }
+}
+
+/// The smoke configuration on a part of CIFAR-10's records, made smaller still.
+#[test]
+fn the_smoke_configuration_takes_a_folder_with_a_part_of_the_records() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !records.join("cifar10_train_first2000.bin").exists() {
+        println!("skipped: no such data");
+        return;
+    }
+    let (place, smoke) = (Workplace::new(), "configs/enas-cifar10-smoke.toml");
+    let out = place.arg("run");
+    let (path, cache) = (format!("data.path={}", records.display()), format!("data.cache={}", place.arg("cache")));
+    let smaller = ["space.channels=4", "search.budget=12", "oracle.epochs=1", "retrain.epochs=2", "generator.epochs=2"];
+    let changes = smaller.iter().copied().chain([&path[..], &cache]).flat_map(|change| ["--set", change]);
+    let arguments: Vec<&str> = ["run", smoke, "--out", &out, "--quiet", "--json"].into_iter().chain(changes).collect();
+    succeed(&arguments);
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes(&place.path("run"), "manifest.json")).unwrap();
+    let images = ["training_images", "validation_images", "test_images"].map(|part| manifest["data"][part].as_u64());
+    assert_eq!(images, [1500, 500, 1000].map(Some), "{}", manifest["data"]);
+    let record = read(&place.path("run"));
+    assert!(record.candidates.iter().all(|candidate| candidate.outcome.as_ref().unwrap().failure.is_none()));
+    assert!(record.finished.unwrap().test_accuracy > 0.1);
 }
 
 #[test]
