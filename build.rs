@@ -34,27 +34,31 @@ fn main() {
     println!("cargo::rerun-if-changed=kernels");
     WATCHED.iter().for_each(|name| println!("cargo::rerun-if-env-changed={name}"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let images = compile_all(&out).unwrap_or_else(|reason| {
+    let (images, architectures) = compile_all(&out).unwrap_or_else(|reason| {
         if env::var("CUDA_KERNELS").as_deref() == Ok("require") {
             panic!("CUDA_KERNELS=require, but {reason}");
         }
         println!("cargo::warning=built without CUDA kernels: {}", reason.lines().next().unwrap_or_default());
-        Vec::new()
+        Default::default()
     });
     let list: String =
         images.iter().map(|(name, path)| format!("    ({name:?}, include_bytes!({path:?})),\n")).collect();
-    let text = format!("/// Name and image of every file of kernels.\nconst IMAGES: &[(&str, &[u8])] = &[\n{list}];\n");
+    let text = format!(
+        "/// Name and image of every file of kernels.\nconst IMAGES: &[(&str, &[u8])] = &[\n{list}];\n\
+         /// What they were compiled for.\nconst ARCHITECTURES: &str = {architectures:?};\n"
+    );
     fs::write(out.join("images.rs"), text).expect("OUT_DIR is writable");
 }
 
-/// Every file of kernels with its image, or why there is none.
-fn compile_all(out: &Path) -> Result<Vec<(String, PathBuf)>, String> {
+/// Every file of kernels with its image, and the architectures they are for; or why there are none.
+fn compile_all(out: &Path) -> Result<(Vec<(String, PathBuf)>, String), String> {
     let nvcc = find_nvcc().ok_or(
         "nvcc was not found (set NVCC or CUDA_HOME, or install nvidia-cuda-nvcc and nvidia-cuda-cccl with pip into .venv-cuda)",
     )?;
     let compiler = Compiler::new(nvcc)?;
     let sources = sources().map_err(|error| format!("kernels: {error}"))?;
-    sources.iter().map(|source| compiler.image(source, out)).collect()
+    let images = sources.iter().map(|source| compiler.image(source, out)).collect::<Result<_, _>>()?;
+    Ok((images, compiler.architectures))
 }
 
 /// The files of kernels, with what their images depend on.
@@ -88,6 +92,8 @@ struct Compiler {
     nvcc: PathBuf,
     version: String,
     targets: Vec<String>,
+    /// For people.
+    architectures: String,
 }
 
 impl Compiler {
@@ -102,7 +108,9 @@ impl Compiler {
         let lowest = wanted.iter().min().ok_or("nvcc knows none of the architectures from sm_80 on")?;
         let mut targets = vec![format!("-gencode=arch=compute_{lowest},code=compute_{lowest}")];
         targets.extend(wanted.iter().map(|arch| format!("-gencode=arch=compute_{arch},code=sm_{arch}")));
-        Ok(Compiler { nvcc, version, targets })
+        let names: Vec<String> = wanted.iter().map(|arch| format!("sm_{arch}")).collect();
+        let architectures = format!("{} and PTX of compute_{lowest}", names.join(" "));
+        Ok(Compiler { nvcc, version, targets, architectures })
     }
 
     /// Compiles a file, unless an earlier build has compiled the same text with the same compiler. What the assembler says

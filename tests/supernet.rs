@@ -8,7 +8,7 @@ use graphpnas_fast::config::Config;
 use graphpnas_fast::data::{self, Dataset, Splits};
 use graphpnas_fast::graph::{Dag, LabelledGraph};
 use graphpnas_fast::net::Plan;
-use graphpnas_fast::oracle::{Evaluation, OracleError, SupernetOracle, Training, evaluate, lower};
+use graphpnas_fast::oracle::{Engine, Evaluation, OracleError, SupernetOracle, Training, evaluate, lower};
 use graphpnas_fast::random::{Purpose, StreamKey};
 use graphpnas_fast::space::{Architecture, Space, space_of};
 use rand::RngExt;
@@ -123,9 +123,13 @@ fn train_alone(config: &Config, plans: &[Plan], dataset: &Dataset, splits: &Spli
     let accuracies = Mutex::new(vec![f64::NAN; plans.len()]);
     let one = |plan: &Plan, candidate: u64| {
         let (settings, indices) = (&config.retrain, &splits.train[..]);
-        let training = Training { plan, settings, dataset, indices, seed: SEED, candidate, threads: 1 };
+        let training =
+            Training { plan, settings, dataset, indices, seed: SEED, candidate, engine: &Engine::Cpu { threads: 1 } };
         let trained = training.run(&mut |_| (), &go).unwrap().unwrap();
-        evaluate(plan, &trained.weights, (dataset, &splits.validation), 1, &go).unwrap().unwrap().accuracy
+        evaluate(plan, &trained.weights, (dataset, &splits.validation), &Engine::Cpu { threads: 1 }, &go)
+            .unwrap()
+            .unwrap()
+            .accuracy
     };
     let work = || {
         while let Some((number, plan)) =

@@ -8,12 +8,14 @@ const MEMORY: usize = 1 << 30;
 const INSTRUCTION_LIMIT: u64 = 1 << 32;
 
 /// Settings of the emulated device.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Bytes of device memory.
     pub memory: usize,
     /// Launches after which the device is lost.
     pub lose_after: Option<u64>,
+    /// Kernels whose launches do nothing.
+    pub skip: Vec<String>,
     pub checks: Checks,
     /// Refuse reads of global memory that nobody wrote.
     pub check_initialised: bool,
@@ -52,6 +54,8 @@ impl Config {
         if let Some(limit) = parse("EMULATOR_INSTRUCTION_LIMIT", "a number of warp instructions", whole)? {
             config.checks.instruction_limit = limit;
         }
+        let list = |name| variable(name).unwrap_or_default();
+        config.skip = list("EMULATOR_SKIP").split(',').filter(|word| !word.is_empty()).map(String::from).collect();
         config.trace = variable("EMULATOR_TRACE").is_some_and(|value| value != "0");
         for word in variable("EMULATOR_ALLOW").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
             match word {
@@ -71,7 +75,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         let checks = Checks { shared: true, allow_local: false, instruction_limit: INSTRUCTION_LIMIT };
-        Self { memory: MEMORY, lose_after: None, checks, check_initialised: true, trace: false }
+        Self { memory: MEMORY, lose_after: None, skip: Vec::new(), checks, check_initialised: true, trace: false }
     }
 }
 
@@ -99,6 +103,12 @@ mod tests {
     fn sizes_take_a_suffix() {
         assert_eq!(read(&[("EMULATOR_MEMORY", "64M")]).unwrap().memory, 64 << 20);
         assert_eq!(read(&[("EMULATOR_MEMORY", "4096")]).unwrap().memory, 4096);
+    }
+
+    #[test]
+    fn kernels_to_skip_are_a_list() {
+        assert_eq!(read(&[("EMULATOR_SKIP", "round_f16,sgd_f32")]).unwrap().skip, ["round_f16", "sgd_f32"]);
+        assert!(read(&[]).unwrap().skip.is_empty());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::exit::{CommandResult, End, UsageError};
 use super::files;
 use super::interrupt::stop_flag;
 use super::output::{json_text, print, print_json, remark};
-use super::workbench::{check_device, threads};
+use super::workbench::{device_of, open_device, threads};
 use crate::compare::{Comparison, Contest, Entrant, RunResult, StrategyResult};
 use crate::config::{Config, Override, split_override};
-use crate::oracle::Oracle;
+use crate::oracle::{Engine, Oracle};
 use crate::report::comparison_html;
 use crate::search::{BoxError, strategy_overrides};
 use crate::space::space_of;
@@ -82,7 +82,6 @@ impl CompareArguments {
 pub(super) fn execute(arguments: &CompareArguments) -> CommandResult {
     let entrants = arguments.entrants()?;
     let config = &entrants.first().context("no strategy is named")?.config;
-    check_device(config.run.device)?;
     let material = Material::new(config)?;
     let stop = stop_flag()?;
     let contest = Contest {
@@ -148,6 +147,8 @@ fn write(directory: &Path, comparison: &Comparison) -> anyhow::Result<PathBuf> {
 /// What rewards are made of.
 struct Material {
     table: Option<crate::table::Table>,
+    /// What networks are trained on: one a thread on the CPU, those of one run at a time on a CUDA device.
+    engine: Engine,
 }
 
 impl Material {
@@ -156,7 +157,7 @@ impl Material {
             crate::config::OracleKind::Table => Some(crate::table::Table::open(config)?),
             crate::config::OracleKind::Training | crate::config::OracleKind::Supernet => None,
         };
-        Ok(Material { table })
+        Ok(Material { table, engine: open_device(device_of(config, config.run.device)?, config.run.precision, 1)? })
     }
 
     /// The oracle of a run. Where networks are trained, the split of the images depends on the seed.
@@ -165,7 +166,8 @@ impl Material {
             return Ok(Box::new(crate::oracle::TableOracle::new(table.clone())));
         }
         let (dataset, splits) = crate::data::load_and_say(&config.data, config.run.seed, &super::output::remark)?;
-        Ok(Box::new(crate::oracle::TrainingOracle::new(config, std::sync::Arc::new(dataset), &splits)))
+        let dataset = std::sync::Arc::new(dataset);
+        Ok(Box::new(crate::oracle::TrainingOracle::new(config, dataset, &splits, &self.engine)?))
     }
 
     /// The best validation accuracy of the table.

@@ -1,5 +1,8 @@
 //! `doctor`: what this machine offers.
 
+mod cuda;
+
+use self::cuda::CudaFindings;
 use super::exit::{CommandResult, End};
 use super::output::{print, print_json};
 use super::workbench::threads;
@@ -31,8 +34,9 @@ pub(super) struct DoctorArguments {
 struct Findings {
     program: String,
     host: Host,
+    /// What `auto` takes.
     device: &'static str,
-    cuda: &'static str,
+    cuda: CudaFindings,
     /// The kernels that are used.
     kernels: String,
     /// All kernels of this build, and whether this processor runs them.
@@ -73,12 +77,13 @@ pub(super) fn execute(arguments: &DoctorArguments) -> CommandResult {
 
 fn examine(arguments: &DoctorArguments) -> Findings {
     let (set, threads) = (InstructionSet::best(), threads(0));
+    let cuda = CudaFindings::new();
     let sets = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
     Findings {
         program: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
         host: Host::detect(),
-        device: "cpu",
-        cuda: "not in this build",
+        device: if cuda.usable() { "cuda" } else { "cpu" },
+        cuda,
         kernels: set.to_string(),
         instruction_sets: sets
             .map(|set| InstructionSetFinding { name: set.to_string(), available: set.available() })
@@ -127,7 +132,7 @@ fn text(findings: &Findings) -> String {
     line("program", findings.program.clone());
     line("system", host.system.clone());
     line("device", format!("CPU: {}", host.cpu));
-    line("CUDA", findings.cuda.into());
+    findings.cuda.lines().into_iter().for_each(|(name, value)| line(name, value));
     line("kernels", kernels(findings));
     line("threads", format!("{} (one a core)", findings.threads));
     line("peak", format!("{:.0} GFLOP/s, f32, measured out of registers", findings.fma_peak_gflop_per_s));

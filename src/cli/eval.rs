@@ -6,7 +6,8 @@ use super::network_source::{ArchitectureChoice, lower};
 use super::output::{print, print_json};
 use super::run_directory::RunDirectory;
 use super::text::percent;
-use super::workbench::{Images, Workbench};
+use super::workbench::{Images, Workbench, device_of, open_device};
+use crate::config::DeviceChoice;
 use crate::oracle;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -25,6 +26,9 @@ pub(super) struct EvalArguments {
     /// Part of the data
     #[arg(long)]
     split: Split,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -55,12 +59,14 @@ pub(super) fn execute(arguments: &EvalArguments) -> CommandResult {
     let chosen = arguments.choice.choose(&run, bench.space.as_ref())?;
     let plan = lower(&run, &bench, &chosen.architecture)?;
     let weights = arguments.choice.weights(&run, arguments.weights.as_deref(), &plan)?;
+    let config = &run.record.config;
+    let engine = open_device(device_of(config, arguments.device)?, config.run.precision, bench.threads)?;
     let Images { dataset, splits } = bench.images()?;
     let images = match arguments.split {
         Split::Validation => &splits.validation,
         Split::Test => &splits.test,
     };
-    let found = oracle::evaluate(&plan, &weights, (dataset, images), bench.threads, &*stop_flag()?)?;
+    let found = oracle::evaluate(&plan, &weights, (dataset, images), &engine, &*stop_flag()?)?;
     let Some(found) = found else { return Ok(End::Interrupted("nothing was written".into())) };
     let evaluated = Evaluated {
         split: arguments.split,

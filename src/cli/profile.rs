@@ -1,9 +1,11 @@
 //! `profile`: how fast this machine trains or evaluates an exactly specified network, and whether it computes the right
 //! numbers.
 
+mod check;
 mod operations;
 
 use super::output::print;
+use crate::config::{DeviceChoice, Precision};
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step, fma_peak};
 use crate::net::Workload;
 use anyhow::{Context, Result, ensure};
@@ -49,6 +51,15 @@ pub struct ProfileArgs {
     /// Instead of measuring, print the losses of five training steps from the deterministic fill and of an evaluation.
     #[arg(long)]
     check: bool,
+    /// Where --check trains: cpu, cuda or cuda:N. A CUDA device is compared with the CPU, which takes the same steps.
+    #[arg(long, default_value = "cpu", requires = "check")]
+    device: DeviceChoice,
+    /// Format of values on a CUDA device: f32, f16 or bf16.
+    #[arg(long, default_value = "f32", requires = "check")]
+    precision: Precision,
+    /// Images in a batch, fewer than the workload's: the first of its images.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..))]
+    batch: Option<u16>,
     /// Instead, print where the time of a training step goes, operation by operation.
     #[arg(long, conflicts_with_all = ["check", "mode", "candidates", "steps"])]
     ops: bool,
@@ -79,24 +90,29 @@ struct Profile {
     peak_memory_mb: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Check {
-    params: u64,
-    losses: [f64; 5],
-    eval_loss_after: f64,
+/// Where a check trains.
+struct Place {
+    device: DeviceChoice,
+    precision: Precision,
+    threads: usize,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &ProfileArgs) -> Result<()> {
     let path = args.workload.display();
     let json = std::fs::read_to_string(&args.workload).with_context(|| format!("cannot read {path}"))?;
-    let workload = Workload::from_json(&json).with_context(|| path.to_string())?;
+    let mut workload = Workload::from_json(&json).with_context(|| path.to_string())?;
+    let whole = workload.batch;
+    if let Some(batch) = args.batch.map(usize::from) {
+        ensure!(batch <= whole, "--batch {batch}: must be at most {whole}, the batch of {path}");
+        workload.batch = batch;
+    }
     let threads = match args.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     if args.check {
-        return print(&json_line(&check(&workload, threads))?);
+        return check::run(&workload, whole, &Place { device: args.device, precision: args.precision, threads });
     }
     if args.ops {
         return operations::run(&workload, threads, args.json);
@@ -129,15 +145,6 @@ fn network(workload: &Workload, threads: usize) -> Network {
     let mut network = Network::new(&workload.plan, options);
     network.load(&workload.weights());
     network
-}
-
-fn check(workload: &Workload, threads: usize) -> Check {
-    let mut network = network(workload, threads);
-    let (pixels, labels) = (workload.images(), workload.labels());
-    let batch = Batch { pixels: &pixels, labels: &labels };
-    let losses = std::array::from_fn(|_| network.train(batch, step(None)).loss);
-    let eval_loss_after = network.evaluate(batch, 0.1).loss;
-    Check { params: workload.plan.trained_parameters(), losses, eval_loss_after }
 }
 
 fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {

@@ -3,7 +3,7 @@
 mod samples;
 
 use super::compare::Seeds;
-use super::exit::{CommandResult, End};
+use super::exit::{CommandResult, End, UsageError};
 use super::interrupt::stop_flag;
 use super::network_source::{ArchitectureChoice, Chosen, lower};
 use super::output::{print, print_json};
@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::run_directory::RunDirectory;
 use super::text::{duration, percent};
 use super::training::{BEST, LongTraining, NAMED, Network, write_architecture, write_onnx, write_weights};
-use super::workbench::{self, Workbench, check_device};
+use super::workbench::{self, Workbench, device_of, open_device};
 use crate::config::{Config, DeviceChoice};
 use crate::space::Architecture;
 use anyhow::Context;
@@ -89,11 +89,11 @@ fn learning_rate(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
-    check_device(arguments.device)?;
     let run = RunDirectory::open(&arguments.run)?;
-    let config = changed(&run.record.config, arguments);
+    let config = changed(&run.record.config, arguments)?;
     let mut bench = Workbench::of_run(&run.record.config)?;
     bench.threads = workbench::threads(arguments.threads.into());
+    bench.engine = open_device(device_of(&config, arguments.device)?, config.run.precision, bench.threads)?;
     if let Some(number) = arguments.samples {
         return samples::execute(&samples::Request { arguments, number, run: &run, config: &config, bench: &bench });
     }
@@ -135,12 +135,17 @@ pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
 }
 
 /// The run's configuration with what the arguments change.
-fn changed(config: &Config, arguments: &RetrainArguments) -> Config {
+fn changed(config: &Config, arguments: &RetrainArguments) -> Result<Config, UsageError> {
     let mut config = config.clone();
     config.run.seed = arguments.seed.unwrap_or(config.run.seed);
     config.retrain.epochs = arguments.epochs.map_or(config.retrain.epochs, |epochs| epochs as usize);
-    config.retrain.learning_rate = arguments.learning_rate.unwrap_or(config.retrain.learning_rate);
-    config
+    let (rate, end) =
+        (arguments.learning_rate.unwrap_or(config.retrain.learning_rate), config.retrain.learning_rate_end);
+    if rate < end {
+        return Err(UsageError(format!("--learning-rate {rate}: must be at least retrain.learning_rate_end = {end}")));
+    }
+    config.retrain.learning_rate = rate;
+    Ok(config)
 }
 
 fn name(chosen: &Chosen) -> String {

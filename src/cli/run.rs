@@ -8,9 +8,11 @@ use super::progress::Progress;
 use super::run_directory::{REPORT_FILE, RunDirectory};
 use super::session::Session;
 use super::text::{percent, shell_word};
-use super::workbench::{Workbench, check_device};
+use super::workbench::Workbench;
 use crate::config::{Config, DeviceChoice, Override, SpaceKind, differences, split_override};
-use crate::search::best;
+use crate::generator::GeneratorError;
+use crate::oracle::OracleError;
+use crate::search::{SearchError, best};
 use crate::store::{DirectoryState, Journal, inspect};
 use anyhow::bail;
 use clap::Args;
@@ -66,7 +68,6 @@ impl RunArguments {
 
 pub(super) fn execute(arguments: &RunArguments) -> CommandResult {
     let config = arguments.config()?;
-    check_device(config.run.device)?;
     if arguments.dry_run {
         return dry_run::execute(&config, arguments.json);
     }
@@ -84,8 +85,11 @@ pub(super) fn execute(arguments: &RunArguments) -> CommandResult {
     let session = Session { config: &config, directory: &directory, bench: &bench, progress: &progress, stop: &stop };
     let done = session.run(&mut journal);
     progress.clear();
-    let done = done?;
     let run = RunDirectory::open(&directory)?;
+    let done = done.map_err(|error| match device_failed(&error) {
+        true => error.context(format!("the device failed; {}; go on with `{}`", run.progress(), resume_command())),
+        false => error,
+    })?;
     if !done {
         return Ok(End::Interrupted(format!("{}; go on with `{}`", run.progress(), resume_command())));
     }
@@ -133,6 +137,18 @@ fn best_accuracy(run: &RunDirectory) -> Option<f64> {
     best(&run.record.candidates)?.outcome.as_ref()?.validation_accuracy
 }
 
+/// Whether it was the device that ended the run: everything that was finished before is kept.
+fn device_failed(error: &anyhow::Error) -> bool {
+    let in_search = |cause: &SearchError| matches!(cause, SearchError::Device { .. });
+    let in_training = |cause: &OracleError| matches!(cause, OracleError::Device(_));
+    let in_fit = |cause: &GeneratorError| matches!(cause, GeneratorError::Device(_));
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(in_search)
+            || cause.downcast_ref().is_some_and(in_training)
+            || cause.downcast_ref().is_some_and(in_fit)
+    })
+}
+
 /// What is about to be done, on what.
 fn headline(config: &Config, bench: &Workbench, directory: &Path) -> String {
     let (space, device) = (&config.space, bench.device_facts());
@@ -142,10 +158,11 @@ fn headline(config: &Config, bench: &Workbench, directory: &Path) -> String {
         kind => format!("cells of the space {}", kind.name()),
     };
     format!(
-        "{}: {} {networks}; {}; CPU ({}), threads: {}; into {}",
+        "{}: {} {networks}; {}; {} ({}), threads: {}; into {}",
         config.run.name,
         config.search.budget,
         bench.data_name(),
+        if device.name == "cpu" { "CPU" } else { &device.name },
         device.instruction_set,
         device.threads,
         directory.display()

@@ -97,12 +97,13 @@ impl Session<'_> {
                 &supernet
             }
             Material::Images(Images { dataset, splits }) => {
-                training = TrainingOracle::new(self.config, Arc::clone(dataset), splits);
+                training = TrainingOracle::new(self.config, Arc::clone(dataset), splits, &bench.engine)?;
                 &training
             }
             Material::Table { oracle, .. } => oracle,
         };
-        let mut strategy = Selected::new(bench.space.as_ref(), self.config, bench.threads);
+        let strategy = Selected::new(bench.space.as_ref(), self.config, bench.threads);
+        let mut strategy = strategy.on(bench.engine.device());
         let mut search = Search {
             space: &bench.space,
             strategy: &mut strategy,

@@ -63,15 +63,15 @@ impl LongTraining<'_> {
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<TrainedNetwork>> {
         let start = Instant::now();
-        let threads = self.bench.threads;
+        let engine = &self.bench.engine;
         let images = self.bench.images()?;
         let (dataset, splits) = (&images.dataset, &images.splits);
         let (settings, seed) = (&self.config.retrain, self.config.run.seed);
         let images = dataset.fraction(&images.all_training_images(), settings.data_fraction, seed);
         let training =
-            Training { plan: self.plan, settings, dataset, indices: &images, seed, candidate: self.candidate, threads };
+            Training { plan: self.plan, settings, dataset, indices: &images, seed, candidate: self.candidate, engine };
         let Some(trained) = training.run(epoch_done, stop)? else { return Ok(None) };
-        let test = evaluate(self.plan, &trained.weights, (dataset, &splits.test), threads, stop)?;
+        let test = evaluate(self.plan, &trained.weights, (dataset, &splits.test), engine, stop)?;
         Ok(test.map(|test| TrainedNetwork {
             weights: trained.weights,
             losses: trained.losses,

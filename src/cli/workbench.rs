@@ -1,10 +1,12 @@
 //! What a run works with: its data, its space and this machine.
 
+use super::exit::UsageError;
 use super::output::remark;
-use crate::config::{Config, DeviceChoice};
+use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind, TrainingConfig};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
-use crate::oracle::TableOracle;
+use crate::generator::Generator;
+use crate::oracle::{Engine, TableOracle};
 use crate::report::{DataFacts, DeviceFacts, FileChecksum};
 use crate::space::{Space, space_of};
 use crate::table::Table;
@@ -22,7 +24,10 @@ const DECODED: &str = "images and labels, decoded";
 pub(super) struct Workbench {
     pub material: Material,
     pub space: Box<dyn Space>,
+    /// Of everything that runs on the CPU.
     pub threads: usize,
+    /// What networks are trained on.
+    pub engine: Engine,
 }
 
 /// What rewards are made of.
@@ -83,16 +88,17 @@ impl Workbench {
     /// # Errors
     /// A device that is not here, data that cannot be read, a space that cannot exist.
     pub fn new(config: &Config) -> anyhow::Result<Workbench> {
-        check_device(config.run.device)?;
+        let threads = threads(config.run.threads);
+        let engine = open_device(device_of(config, config.run.device)?, config.run.precision, threads)?;
         let space = space_of(config)?;
         let material = Material::load(config)?;
-        Ok(Workbench { material, space, threads: threads(config.run.threads) })
+        Ok(Workbench { material, space, threads, engine })
     }
 
-    /// The same for a run that is there already: what trained it does not matter, its data do.
+    /// The same on the CPU for a run that is there already: what trained it does not matter, its data do.
     pub fn of_run(config: &Config) -> anyhow::Result<Workbench> {
         let mut config = config.clone();
-        (config.run.device, config.run.threads) = (DeviceChoice::Auto, 0);
+        (config.run.device, config.run.threads) = (DeviceChoice::Cpu, 0);
         Workbench::new(&config)
     }
 
@@ -141,8 +147,55 @@ impl Workbench {
 
     /// The device in the manifest's terms.
     pub fn device_facts(&self) -> DeviceFacts {
-        DeviceFacts { name: "cpu".into(), instruction_set: InstructionSet::best().to_string(), threads: self.threads }
+        let threads = self.threads;
+        match &self.engine {
+            Engine::Cpu { .. } => {
+                DeviceFacts { name: "cpu".into(), instruction_set: InstructionSet::best().to_string(), threads }
+            }
+            Engine::Cuda(engine) => DeviceFacts {
+                name: engine.device().name().unwrap_or_else(|_| "CUDA device".into()),
+                instruction_set: format!("CUDA, {}", engine.storage()),
+                threads,
+            },
+        }
     }
+}
+
+/// The device that a configuration's networks can be trained on: only RandWire networks have CUDA kernels.
+///
+/// # Errors
+/// An explicit CUDA device for others.
+pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result<DeviceChoice> {
+    match (only_on_cpu(config), wanted) {
+        (None, _) => Ok(wanted),
+        (Some(_), DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(DeviceChoice::Cpu),
+        (Some(why), DeviceChoice::Cuda(_)) => {
+            Err(UsageError(format!("device {wanted}: {why}; choose `cpu` or `auto`")).into())
+        }
+    }
+}
+
+/// What of a configuration the CUDA path cannot do.
+fn only_on_cpu(config: &Config) -> Option<String> {
+    let space = config.space.kind;
+    if space != SpaceKind::Randwire || config.oracle.kind != OracleKind::Training {
+        let space = space.name();
+        return Some(format!(
+            "the networks of space.kind = {space:?} have no CUDA kernels, nor are tables looked up there"
+        ));
+    }
+    if config.space.second_stem_stride > 0 {
+        return Some("space.second_stem_stride: the stem's second convolution has no CUDA kernel".into());
+    }
+    let trainings = [("oracle", &config.oracle.training), ("retrain", &config.retrain)];
+    trainings.into_iter().find_map(|(section, training)| {
+        let key = match training {
+            TrainingConfig { nesterov: true, .. } => "nesterov",
+            TrainingConfig { gradient_clip, .. } if *gradient_clip > 0.0 => "gradient_clip",
+            _ => return None,
+        };
+        Some(format!("{section}.{key}: the CUDA kernels' optimiser has it not"))
+    })
 }
 
 /// `threads` of a configuration as a number: 0 is one for every core.
@@ -153,12 +206,18 @@ pub(super) fn threads(configured: usize) -> usize {
     }
 }
 
-/// Refuses a device that this build cannot use.
-pub(super) fn check_device(device: DeviceChoice) -> anyhow::Result<()> {
-    match device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
-        DeviceChoice::Cuda(_) => {
-            bail!("device {device}: this build has no CUDA; choose `cpu`, or `auto`, which takes the CPU")
+/// Opens the device that networks are trained on, and says so where it is not the one that was hoped for.
+///
+/// # Errors
+/// An explicit CUDA device that cannot be used.
+pub(super) fn open_device(device: DeviceChoice, precision: Precision, threads: usize) -> anyhow::Result<Engine> {
+    match Engine::open(device, precision, threads, Generator::self_test) {
+        Ok((engine, why)) => {
+            why.iter().for_each(|why| remark(why));
+            Ok(engine)
         }
+        Err(error) => bail!(
+            "device {device}: {error}; choose `cpu`, or `auto`, which takes the CPU where a CUDA device cannot be used"
+        ),
     }
 }

@@ -1,6 +1,6 @@
-//! The text form of [`DeviceChoice`].
+//! The text forms of [`DeviceChoice`] and [`Precision`].
 
-use super::DeviceChoice;
+use super::{DeviceChoice, Precision};
 use std::fmt;
 use std::str::FromStr;
 
@@ -40,5 +40,18 @@ impl TryFrom<String> for DeviceChoice {
 impl From<DeviceChoice> for String {
     fn from(device: DeviceChoice) -> String {
         device.to_string()
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "f16" => Ok(Precision::F16),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err("must be f32, f16 or bf16".into()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::Config;
 use serde_json::Value;
 
 /// Keys that change no result.
-const IRRELEVANT: [&str; 3] = ["run.name", "run.threads", "data.cache"];
+const IRRELEVANT: [&str; 4] = ["run.name", "run.threads", "data.cache", "oracle.candidates_per_batch"];
 
 /// The keys, as `section.key`, in which two configurations differ; those that change no result are left out.
 pub fn differences(first: &Config, second: &Config) -> Vec<String> {

@@ -79,6 +79,13 @@ pub(super) const KEYS: &[Key] = &[
     key("run", "name", "\"randwire\"", Form::Name, "names the run and its default folder, runs/NAME"),
     key("run", "seed", "1", Form::Integer(0, i64::MAX), "seed of every random stream"),
     key("run", "device", "\"auto\"", Form::Device, "where networks are trained; auto: CUDA where there is one"),
+    key(
+        "run",
+        "precision",
+        "\"f32\"",
+        Form::Choice(&["f32", "f16", "bf16"]),
+        "CUDA: format of activations and of the products' weights; sums and parameters are f32 in all",
+    ),
     key("run", "threads", "0", Form::Integer(0, 4096), "0: one for every core; changes no result"),
     key(
         "data",
@@ -332,6 +339,13 @@ pub(super) const KEYS: &[Key] = &[
         Form::File,
         "supernet: an earlier run's generator.safetensors, seen from the configuration file's folder, which draws the network of \
          every other step; \"\": the explorer draws all",
+    ),
+    key(
+        "oracle",
+        "candidates_per_batch",
+        "0",
+        Form::Integer(0, 65_536),
+        "CUDA: networks trained together; 0: as many as the device's memory holds; changes no result",
     ),
     key("oracle", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
     key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),

@@ -101,8 +101,24 @@ pub struct RunConfig {
     pub seed: u64,
     /// Where networks are trained.
     pub device: DeviceChoice,
+    /// How values are stored on a CUDA device.
+    #[serde(default)]
+    pub precision: Precision,
     /// Threads; 0: one for every core. Changes no result.
     pub threads: usize,
+}
+
+/// How values are stored on a CUDA device; sums and parameters are f32 in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
 }
 
 /// `auto`, `cpu`, `cuda` (the first) or `cuda:N`.
@@ -310,6 +326,9 @@ pub struct OracleConfig {
     pub dataset: BenchmarkDataset,
     /// Which budget of a NAS-Bench-101 table counts, in epochs; 0: the largest.
     pub table_epochs: u32,
+    /// Candidates trained together on a CUDA device; 0: as many as its memory holds. Changes no result.
+    #[serde(default)]
+    pub candidates_per_batch: usize,
     /// Of the supernet only.
     #[serde(flatten)]
     pub supernet: SupernetConfig,

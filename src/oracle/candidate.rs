@@ -1,10 +1,13 @@
 //! The low-data oracle: trains a candidate for a few epochs on a part of the training images and scores it on the
 //! validation images.
 
+use super::batched::{BatchTraining, DeviceData, Member};
+use super::engine::{CudaEngine, Engine};
 use super::training::{Training, evaluate};
-use super::{Oracle, OracleError, Outcome};
+use super::{Candidate, Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, TrainingConfig};
 use crate::data::{Dataset, Splits};
+use crate::device::cuda::{Network, ResidentImages};
 use crate::graph::Dag;
 use crate::net::{
     EnasShape, LayerOperator, NasBench101Shape, Plan, Pooling, RandWireShape, VertexOperator, enas, nasbench101,
@@ -13,7 +16,7 @@ use crate::net::{
 use crate::space::nasbench101::{Cell101, Operator101, prune};
 use crate::space::{Architecture, MacroNetwork};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// The network of an architecture on the images of a data set.
@@ -85,68 +88,177 @@ fn vertex_operator(operator: &Operator101) -> Option<VertexOperator> {
     }
 }
 
-/// The oracle of a run.
+/// The oracle of a run: on the CPU a candidate a thread, on a CUDA device as many together as it holds.
 pub struct TrainingOracle {
     space: SpaceConfig,
     settings: TrainingConfig,
+    /// 0: what the device's memory allows.
+    most_together: usize,
     seed: u64,
     dataset: Arc<Dataset>,
     train: Vec<u32>,
     validation: Vec<u32>,
+    engine: Engine,
+    /// The data set on the CUDA device.
+    resident: Option<Arc<ResidentImages>>,
+    /// What running out of memory has shown to be too many together.
+    too_many: AtomicUsize,
 }
+
+/// Training losses and validation accuracy, or why there are none.
+type Measured = Result<(Vec<f64>, f64), OracleError>;
 
 impl TrainingOracle {
     /// The oracle of this configuration; all candidates see the same part of the training images.
-    pub fn new(config: &Config, dataset: Arc<Dataset>, splits: &Splits) -> Self {
+    ///
+    /// # Errors
+    /// A device without the memory for the images; the driver's.
+    pub fn new(config: &Config, dataset: Arc<Dataset>, splits: &Splits, engine: &Engine) -> Result<Self, OracleError> {
         let seed = config.run.seed;
-        TrainingOracle {
+        let resident = match engine {
+            Engine::Cpu { .. } => None,
+            Engine::Cuda(engine) => Some(DeviceData::new(engine, &dataset)?.resident),
+        };
+        Ok(TrainingOracle {
             space: config.space.clone(),
             settings: config.oracle.training.clone(),
+            most_together: config.oracle.candidates_per_batch,
             seed,
             train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
             validation: splits.validation.clone(),
             dataset,
-        }
+            engine: engine.clone(),
+            resident,
+            too_many: AtomicUsize::new(usize::MAX),
+        })
     }
 
-    /// Training losses and validation accuracy.
-    fn measure(&self, plan: &Plan, candidate: u64, stop: &AtomicBool) -> Result<Option<(Vec<f64>, f64)>, OracleError> {
+    fn lower(&self, candidate: &Candidate) -> Result<Plan, OracleError> {
+        lower(&candidate.architecture, &self.space, &self.dataset)
+    }
+
+    /// Trains and scores one network on one thread of the CPU.
+    fn measure(&self, member: &Member, stop: &AtomicBool) -> Result<Option<(Vec<f64>, f64)>, OracleError> {
+        let engine = &Engine::Cpu { threads: 1 };
+        let Member { plan, candidate } = member;
         let training = Training {
             plan,
             settings: &self.settings,
             dataset: &self.dataset,
             indices: &self.train,
             seed: self.seed,
-            candidate,
-            threads: 1,
+            candidate: *candidate,
+            engine,
         };
         let Some(trained) = training.run(&mut |_| (), stop)? else { return Ok(None) };
         let images = (&*self.dataset, &self.validation[..]);
-        let Some(evaluation) = evaluate(plan, &trained.weights, images, 1, stop)? else { return Ok(None) };
+        let Some(evaluation) = evaluate(plan, &trained.weights, images, engine, stop)? else { return Ok(None) };
         Ok(Some((trained.losses, evaluation.accuracy)))
+    }
+
+    /// Trains and scores networks together, in halves where the device has not the memory for all.
+    fn measure_together(
+        &self,
+        (engine, images): (&CudaEngine, &Arc<ResidentImages>),
+        members: &[Member],
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Measured>>, OracleError> {
+        let data = DeviceData { dataset: &self.dataset, resident: images.clone() };
+        let (settings, indices, seed) = (&self.settings, &self.train[..], self.seed);
+        let training = BatchTraining { engine, data, settings, indices, seed, members };
+        let measured = training.run(&mut |_| (), stop).and_then(|trained| {
+            let Some(mut trained) = trained else { return Ok(None) };
+            let Some(evaluations) = trained.evaluate(&self.validation, stop)? else { return Ok(None) };
+            let losses = std::mem::take(&mut trained.losses).into_iter();
+            let both = losses.zip(evaluations).map(|(losses, evaluation)| Ok((losses?, evaluation.accuracy)));
+            Ok(Some(both.collect()))
+        });
+        match measured {
+            Err(OracleError::Device(error)) if error.is_out_of_memory() && members.len() > 1 => {
+                self.too_many.fetch_min(members.len(), Ordering::Relaxed);
+                let (first, second) = members.split_at(members.len().div_ceil(2));
+                let Some(mut all) = self.measure_together((engine, images), first, stop)? else { return Ok(None) };
+                let Some(rest) = self.measure_together((engine, images), second, stop)? else { return Ok(None) };
+                all.extend(rest);
+                Ok(Some(all))
+            }
+            // Each one's own failure, as on the CPU.
+            Err(OracleError::NoImages(what)) => {
+                Ok(Some(members.iter().map(|_| Err(OracleError::NoImages(what))).collect()))
+            }
+            other => other,
+        }
+    }
+
+    /// What came of each network. `None`: stopped.
+    fn measure_all(&self, members: &[Member], stop: &AtomicBool) -> Result<Option<Vec<Measured>>, OracleError> {
+        if let (Engine::Cuda(engine), Some(images), false) = (&self.engine, &self.resident, members.is_empty()) {
+            let _alone = engine.alone();
+            return self.measure_together((engine, images), members, stop);
+        }
+        let measured = members.iter().map(|member| self.measure(member, stop).transpose());
+        Ok(measured.collect())
     }
 }
 
 impl Oracle for TrainingOracle {
-    fn evaluate(&self, architecture: &Architecture, candidate: u64, stop: &AtomicBool) -> Option<Outcome> {
+    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
         let start = Instant::now();
-        let plan = lower(architecture, &self.space, &self.dataset);
-        let cost = plan.as_ref().map_or((0, 0), |plan| (plan.trained_parameters(), plan.multiply_adds()));
-        let (training_losses, validation_accuracy, failure) =
-            match plan.and_then(|plan| self.measure(&plan, candidate, stop)) {
-                Ok(None) => return None,
-                Ok(Some((losses, accuracy))) => (losses, Some(accuracy), None),
-                Err(error) => (Vec::new(), None, Some(error.to_string())),
-            };
-        Some(Outcome {
-            validation_accuracy,
-            test_accuracy: None,
-            cost: None,
-            training_losses,
-            failure,
-            parameters: cost.0,
-            multiply_adds: cost.1,
-            seconds: start.elapsed().as_secs_f64(),
-        })
+        let lowered: Vec<Result<Member, OracleError>> = group
+            .iter()
+            .map(|candidate| Ok(Member { plan: self.lower(candidate)?, candidate: candidate.number }))
+            .collect();
+        let members: Vec<Member> = lowered.iter().flatten().cloned().collect();
+        let Some(measured) = self.measure_all(&members, stop)? else { return Ok(None) };
+        let mut measured = measured.into_iter();
+        // Networks trained together share the time.
+        let seconds = start.elapsed().as_secs_f64() / group.len() as f64;
+        let outcomes = lowered.into_iter().map(|lowered| match lowered {
+            Ok(member) => Some(outcome(Some(&member.plan), measured.next()?, seconds)),
+            Err(error) => Some(outcome(None, Err(error), seconds)),
+        });
+        Ok(outcomes.collect())
+    }
+
+    fn group_size(&self, waiting: &[Candidate]) -> usize {
+        let Engine::Cuda(engine) = &self.engine else { return 1 };
+        let configured = Some(self.most_together).filter(|&most| most > 0);
+        let most = configured.unwrap_or(usize::MAX).min(self.too_many.load(Ordering::Relaxed).div_ceil(2));
+        let mut plans: Vec<Plan> =
+            waiting.iter().take(most).map_while(|candidate| self.lower(candidate).ok()).collect();
+        if let Some((first, others)) = plans.split_first() {
+            let together = 1 + others.iter().take_while(|other| Network::go_together(first, other)).count();
+            plans.truncate(together);
+        }
+        if configured.is_some() {
+            return plans.len();
+        }
+        let batch = self.settings.batch.min(self.train.len()).max(1);
+        // What the driver has against it, the training will say.
+        engine.fitting(&plans, batch).unwrap_or(1)
+    }
+
+    fn groups_at_once(&self, threads: usize) -> usize {
+        match self.engine {
+            Engine::Cpu { .. } => threads,
+            Engine::Cuda(_) => 1,
+        }
+    }
+}
+
+fn outcome(plan: Option<&Plan>, measured: Measured, seconds: f64) -> Outcome {
+    let (training_losses, validation_accuracy, failure) = match measured {
+        Ok((losses, accuracy)) => (losses, Some(accuracy), None),
+        Err(error) => (Vec::new(), None, Some(error.to_string())),
+    };
+    Outcome {
+        validation_accuracy,
+        test_accuracy: None,
+        cost: None,
+        training_losses,
+        failure,
+        parameters: plan.map_or(0, Plan::trained_parameters),
+        multiply_adds: plan.map_or(0, Plan::multiply_adds),
+        seconds,
     }
 }

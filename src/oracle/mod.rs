@@ -1,9 +1,12 @@
 //! Architecture -> reward: lowers an architecture to a plan, trains it, and measures it on held-out images; or looks it
 //! up in a table.
 
+mod batched;
 mod candidate;
+mod engine;
 mod floor;
 mod initial;
+mod pace;
 mod probe;
 mod rate;
 mod shared;
@@ -12,12 +15,14 @@ mod tabular;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};
+pub use engine::{CudaEngine, Engine};
 pub use floor::{H100, Need, Roof, evaluation_floor, training_floor, training_need};
 pub use probe::{Probe, Rates};
 pub use supernet::SupernetOracle;
 pub use tabular::TableOracle;
 pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
 
+use crate::device::cuda::CudaError;
 use crate::space::Architecture;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
@@ -47,15 +52,42 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Evaluates candidates. Implementations are deterministic in (architecture, candidate number).
+/// An architecture to evaluate.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its number, which keys its random streams.
+    pub number: u64,
+    /// What it is.
+    pub architecture: Architecture,
+}
+
+/// Evaluates candidates. Implementations are deterministic in (architecture, candidate number): which candidates are
+/// evaluated together changes nothing.
 pub trait Oracle: Sync {
-    /// Evaluates one candidate on one thread. `None` when `stop` was raised before it was done.
-    fn evaluate(&self, architecture: &Architecture, candidate: u64, stop: &AtomicBool) -> Option<Outcome>;
+    /// Evaluates candidates together, on one thread; their outcomes in the same order. `None` when `stop` was raised before
+    /// all were done.
+    ///
+    /// # Errors
+    /// The device failed. What a candidate itself is to blame for is part of its outcome.
+    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError>;
+
+    /// How many of the candidates that wait are best evaluated together, from the first on.
+    fn group_size(&self, _waiting: &[Candidate]) -> usize {
+        1
+    }
+
+    /// How many groups may be evaluated at the same time where there are so many threads.
+    fn groups_at_once(&self, threads: usize) -> usize {
+        threads
+    }
 }
 
 /// Why a network could not be trained.
-#[derive(Debug, Error, Clone, PartialEq)]
+#[derive(Debug, Error)]
 pub enum OracleError {
+    /// The device failed, or has too little memory for even one network.
+    #[error(transparent)]
+    Device(#[from] CudaError),
     /// The loss stopped being a number.
     #[error("training diverged: the loss is {loss} at step {step} of epoch {epoch}; a smaller learning_rate may help")]
     Diverged {

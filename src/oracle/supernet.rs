@@ -2,10 +2,11 @@
 //! network; then candidates are scored with the shared weights.
 
 use super::candidate::lower;
+use super::pace::draw_mask;
 use super::rate::learning_rate;
 use super::shared::SharedWeights;
-use super::training::{Buffers, draw_mask, step_of};
-use super::{EpochReport, Evaluation, Oracle, OracleError, Outcome};
+use super::training::{Buffers, step_of};
+use super::{Candidate, EpochReport, Evaluation, Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, SupernetConfig, TrainingConfig};
 use crate::data::{Augment, BatchRequest, Dataset, Splits, epoch_order};
 use crate::device::cpu::{InstructionSet, Network, NetworkOptions};
@@ -260,8 +261,9 @@ fn widest(networks: &EnasSpace, layers: usize) -> Vec<Architecture> {
     (0..OPERATORS.len()).filter_map(of).collect()
 }
 
-impl Oracle for SupernetOracle {
-    fn evaluate(&self, architecture: &Architecture, _candidate: u64, stop: &AtomicBool) -> Option<Outcome> {
+impl SupernetOracle {
+    /// `None`: stopped.
+    fn outcome(&self, architecture: &Architecture, stop: &AtomicBool) -> Option<Outcome> {
         let start = Instant::now();
         let plan = lower(architecture, &self.space, &self.dataset);
         let cost = plan.as_ref().map_or((0, 0), |plan| (plan.trained_parameters(), plan.multiply_adds()));
@@ -280,6 +282,12 @@ impl Oracle for SupernetOracle {
             multiply_adds: cost.1,
             seconds: start.elapsed().as_secs_f64(),
         })
+    }
+}
+
+impl Oracle for SupernetOracle {
+    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
+        Ok(group.iter().map(|candidate| self.outcome(&candidate.architecture, stop)).collect())
     }
 }
 
@@ -340,7 +348,7 @@ mod tests {
             },
             &go(),
         );
-        assert_eq!(interrupted, Err(OracleError::NoStages));
+        assert!(matches!(interrupted, Err(OracleError::NoStages)));
         let mut second = oracle(2);
         second.resume(&checkpoint[..checkpoint.len() - 1]);
         assert!(second.losses().is_empty(), "a damaged checkpoint is none");
@@ -352,7 +360,7 @@ mod tests {
             let score = |oracle: &SupernetOracle| oracle.score(&plan, &go()).unwrap();
             assert_eq!(score(&whole), score(&second));
         }
-        assert_eq!(whole.score(&networks(&whole, 1)[0], &AtomicBool::new(true)), Ok(None));
+        assert!(matches!(whole.score(&networks(&whole, 1)[0], &AtomicBool::new(true)), Ok(None)));
     }
 
     #[test]

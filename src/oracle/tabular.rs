@@ -1,6 +1,6 @@
 //! The oracle that looks architectures up in a table.
 
-use super::{Oracle, Outcome};
+use super::{Candidate, Oracle, OracleError, Outcome};
 use crate::space::Architecture;
 use crate::table::Table;
 use std::sync::atomic::AtomicBool;
@@ -24,14 +24,13 @@ impl TableOracle {
     }
 }
 
-impl Oracle for TableOracle {
-    /// Never stopped: a look-up takes microseconds.
-    fn evaluate(&self, architecture: &Architecture, _candidate: u64, _stop: &AtomicBool) -> Option<Outcome> {
+impl TableOracle {
+    fn look_up(&self, architecture: &Architecture) -> Outcome {
         let start = Instant::now();
         let found = self.table.query(architecture);
         let failure = found.as_ref().err().map(|error| error.to_string());
         let entry = found.ok();
-        Some(Outcome {
+        Outcome {
             validation_accuracy: entry.map(|entry| entry.validation_accuracy),
             test_accuracy: entry.map(|entry| entry.test_accuracy),
             cost: entry.and_then(|entry| entry.cost),
@@ -40,6 +39,13 @@ impl Oracle for TableOracle {
             parameters: entry.and_then(|entry| entry.parameters).unwrap_or(0),
             multiply_adds: 0,
             seconds: start.elapsed().as_secs_f64(),
-        })
+        }
+    }
+}
+
+impl Oracle for TableOracle {
+    /// Never stopped: a look-up takes microseconds.
+    fn evaluate(&self, group: &[Candidate], _stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
+        Ok(Some(group.iter().map(|candidate| self.look_up(&candidate.architecture)).collect()))
     }
 }

@@ -1,18 +1,18 @@
 //! Training of one network on images, and its evaluation.
 
+use super::batched::{BatchEpoch, BatchTraining, DeviceData, Member, evaluate_one};
+use super::engine::{CudaEngine, Engine};
 use super::initial::initial_weights;
-use super::rate::learning_rate;
+use super::pace::{EpochStreams, Pace};
 use super::{EVALUATION_BATCH, OracleError};
 use crate::config::TrainingConfig;
-use crate::data::{Augment, BatchRequest, Dataset, epoch_order};
+use crate::data::{BatchRequest, Dataset};
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
 use crate::net::{Plan, Weights};
-use crate::random::{Purpose, Stream, StreamKey};
-use rand::RngExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Everything that a training run depends on, and the number of threads, which changes no result.
+/// Everything that a training run depends on.
 #[derive(Clone, Copy)]
 pub struct Training<'a> {
     /// The network.
@@ -27,8 +27,8 @@ pub struct Training<'a> {
     pub seed: u64,
     /// The candidate's number, for its random streams.
     pub candidate: u64,
-    /// Threads.
-    pub threads: usize,
+    /// Where it is trained.
+    pub engine: &'a Engine,
 }
 
 /// What is known after an epoch.
@@ -70,40 +70,78 @@ impl Training<'_> {
     /// Trains from fresh weights. `None` when `stop` was raised before the end.
     ///
     /// # Errors
-    /// No images; a loss that is not a number.
+    /// No images; a loss that is not a number; the device's.
     pub fn run(
         &self,
         epoch_done: &mut dyn FnMut(EpochReport),
         stop: &AtomicBool,
     ) -> Result<Option<Trained>, OracleError> {
-        // A batch of one image has no batch statistics worth the name.
-        let steps = (self.indices.len() + self.settings.batch).saturating_sub(2) / self.settings.batch;
-        if steps == 0 {
-            return Err(OracleError::NoImages("train on"));
+        match self.engine {
+            Engine::Cpu { threads } => self.run_on_cpu(*threads, epoch_done, stop),
+            Engine::Cuda(engine) => self.run_on_cuda(engine, epoch_done, stop),
         }
-        let batch = self.settings.batch.min(self.indices.len());
-        let options = NetworkOptions { batch, threads: self.threads, set: InstructionSet::best() };
+    }
+
+    fn run_on_cpu(
+        &self,
+        threads: usize,
+        epoch_done: &mut dyn FnMut(EpochReport),
+        stop: &AtomicBool,
+    ) -> Result<Option<Trained>, OracleError> {
+        let pace = Pace::new(self.settings, self.indices.len())?;
+        let options = NetworkOptions { batch: pace.batch, threads, set: InstructionSet::best() };
         let mut network = Network::new(self.plan, options);
         network.load(&initial_weights(self.plan, self.seed, self.candidate));
         let mut losses = Vec::with_capacity(self.settings.epochs);
-        let mut buffers = Buffers::new(self.plan, batch);
-        let mut mask = vec![0.0; batch * network.features()];
+        let mut buffers = Buffers::new(self.plan, pace.batch);
+        let mut mask = vec![0.0; pace.batch * network.features()];
         for epoch in 0..self.settings.epochs {
             let start = Instant::now();
-            let Some(loss) = self.epoch(&mut network, (&mut buffers, &mut mask), (epoch, steps), stop)? else {
+            let Some(loss) = self.epoch(&mut network, (&mut buffers, &mut mask), (&pace, epoch), stop)? else {
                 return Ok(None);
             };
             losses.push(loss);
-            let last = (epoch + 1) * steps - 1;
-            epoch_done(EpochReport {
-                epoch: epoch + 1,
-                epochs: self.settings.epochs,
-                loss,
-                learning_rate: learning_rate(self.settings, last, steps),
-                images_per_s: self.indices.len() as f64 / start.elapsed().as_secs_f64(),
-            });
+            epoch_done(self.report(&pace, (epoch, loss), start.elapsed().as_secs_f64()));
         }
         Ok(Some(Trained { weights: network.weights(), losses }))
+    }
+
+    fn run_on_cuda(
+        &self,
+        engine: &CudaEngine,
+        epoch_done: &mut dyn FnMut(EpochReport),
+        stop: &AtomicBool,
+    ) -> Result<Option<Trained>, OracleError> {
+        let pace = Pace::new(self.settings, self.indices.len())?;
+        let _alone = engine.alone();
+        let training = BatchTraining {
+            engine,
+            data: DeviceData::new(engine, self.dataset)?,
+            settings: self.settings,
+            indices: self.indices,
+            seed: self.seed,
+            members: &[Member { plan: self.plan.clone(), candidate: self.candidate }],
+        };
+        let mut done = |epoch: BatchEpoch| {
+            if let [Ok(losses)] = epoch.losses
+                && let Some(&loss) = losses.last()
+            {
+                epoch_done(self.report(&pace, (epoch.epoch, loss), epoch.seconds));
+            }
+        };
+        let Some(mut trained) = training.run(&mut done, stop)? else { return Ok(None) };
+        let losses = trained.losses.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+        Ok(Some(Trained { weights: trained.weights(0)?, losses }))
+    }
+
+    fn report(&self, pace: &Pace, (epoch, loss): (usize, f64), seconds: f64) -> EpochReport {
+        EpochReport {
+            epoch: epoch + 1,
+            epochs: self.settings.epochs,
+            loss,
+            learning_rate: pace.learning_rate(epoch, pace.steps - 1),
+            images_per_s: self.indices.len() as f64 / seconds,
+        }
     }
 
     /// One pass over the images; the mean loss.
@@ -111,31 +149,30 @@ impl Training<'_> {
         &self,
         network: &mut Network,
         (buffers, mask): (&mut Buffers, &mut [f32]),
-        (epoch, steps): (usize, usize),
+        (pace, epoch): (&Pace, usize),
         stop: &AtomicBool,
     ) -> Result<Option<f64>, OracleError> {
-        let Training { settings, seed, candidate, .. } = *self;
-        let order = epoch_order(self.indices, seed, candidate, epoch as u64);
-        let augment = settings.augmentation.then_some(Augment { seed, candidate, epoch: epoch as u64 });
-        let mut dropout = StreamKey { seed, purpose: Purpose::Dropout, candidate, epoch: epoch as u64 }.stream();
+        let settings = self.settings;
+        let mut streams = EpochStreams::new(settings, self.indices, self.seed, (self.candidate, epoch));
         let (mut sum, mut images) = (0.0, 0);
-        for (step, indices) in order.chunks(settings.batch).take(steps).enumerate() {
+        for step in 0..pace.steps {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let batch = buffers.fill(self.dataset, BatchRequest { indices, augment });
-            let mask = &mut mask[..indices.len() * network.features()];
-            if settings.dropout > 0.0 {
-                draw_mask(&mut dropout, settings.dropout, mask);
+            let request = streams.request(step);
+            let count = request.indices.len();
+            let batch = buffers.fill(self.dataset, request);
+            let mask = &mut mask[..count * network.features()];
+            if streams.drops() {
+                streams.draw_mask(mask);
             }
-            let mask = (settings.dropout > 0.0).then_some(&*mask);
-            let rate = learning_rate(settings, epoch * steps + step, steps);
-            let result = network.train(batch, step_of(settings, rate, mask));
+            let mask = streams.drops().then_some(&*mask);
+            let result = network.train(batch, step_of(settings, pace.learning_rate(epoch, step), mask));
             if !result.loss.is_finite() {
                 return Err(OracleError::Diverged { epoch: epoch + 1, step: step + 1, loss: result.loss });
             }
-            sum += result.loss * indices.len() as f64;
-            images += indices.len();
+            sum += result.loss * count as f64;
+            images += count;
         }
         Ok(Some(sum / images as f64))
     }
@@ -176,16 +213,10 @@ impl Buffers {
     }
 }
 
-/// Draws dropout factors: 0 with probability `dropout`, else 1 / (1 - dropout).
-pub(super) fn draw_mask(stream: &mut Stream, dropout: f64, factors: &mut [f32]) {
-    let kept = (1.0 / (1.0 - dropout)) as f32;
-    factors.iter_mut().for_each(|factor| *factor = if stream.random_bool(dropout) { 0.0 } else { kept });
-}
-
 /// Accuracy and loss of a trained network on some images. `None` when `stop` was raised before the end.
 ///
 /// # Errors
-/// No images.
+/// No images; the device's.
 ///
 /// # Panics
 /// If the weights do not fit the plan, or the plan not the images.
@@ -193,9 +224,15 @@ pub fn evaluate(
     plan: &Plan,
     weights: &Weights,
     (dataset, indices): (&Dataset, &[u32]),
-    threads: usize,
+    engine: &Engine,
     stop: &AtomicBool,
 ) -> Result<Option<Evaluation>, OracleError> {
+    let threads = match engine {
+        Engine::Cpu { threads } => *threads,
+        Engine::Cuda(engine) => {
+            return evaluate_one(engine, (plan, weights), (dataset, indices), EVALUATION_BATCH, stop);
+        }
+    };
     if indices.is_empty() {
         return Err(OracleError::NoImages("evaluate on"));
     }

@@ -25,7 +25,13 @@ fn training(epochs: usize) -> TrainingConfig {
 
 pub fn config() -> Config {
     Config {
-        run: RunConfig { name: "quick-start".into(), seed: 21, device: DeviceChoice::Auto, threads: 2 },
+        run: RunConfig {
+            name: "quick-start".into(),
+            seed: 21,
+            device: DeviceChoice::Auto,
+            precision: Default::default(),
+            threads: 2,
+        },
         data: DataConfig { validation_images: 2000, ..DataConfig::of(DataSource::Embedded) },
         space: SpaceConfig {
             kind: SpaceKind::Randwire,
@@ -72,6 +78,7 @@ pub fn config() -> Config {
             table: None,
             dataset: BenchmarkDataset::Cifar10,
             table_epochs: 0,
+            candidates_per_batch: 0,
             training: training(3),
         },
         retrain: training(12),

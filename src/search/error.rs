@@ -1,5 +1,6 @@
 //! Why a search could not go on.
 
+use crate::oracle::OracleError;
 use crate::store::StoreError;
 use thiserror::Error;
 
@@ -41,6 +42,12 @@ pub enum SearchError {
         iteration: u64,
         /// The generator's error.
         source: BoxError,
+    },
+    /// The device that candidates are trained on failed.
+    #[error(transparent)]
+    Device {
+        /// What happened.
+        source: OracleError,
     },
     /// A fault of the program in an evaluation.
     #[error("the evaluation of candidate {number} broke down: {message}")]

@@ -1,47 +1,43 @@
-//! Evaluates candidates in parallel, one a thread.
+//! Evaluates candidates in parallel: one a thread, or as many together as the oracle likes.
 
 use super::SearchError;
-use crate::oracle::{Oracle, Outcome};
-use crate::space::Architecture;
+use crate::oracle::{Candidate, Oracle, OracleError, Outcome};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-
-/// A candidate to evaluate.
-pub(super) struct Task {
-    pub number: u64,
-    pub architecture: Architecture,
-}
+use std::sync::{Mutex, PoisonError};
 
 /// What a worker tells the loop.
 pub(super) enum Progress {
     Started(u64),
     Done(u64, Outcome),
+    Failed(OracleError),
     Panicked(u64, String),
 }
 
-/// Evaluates all tasks on `threads` threads and hands every step of progress to `note`, on the caller's thread and in
-/// the order in which it happens. Whether all tasks are done; `false` when `stop` was raised.
+/// Evaluates all candidates on `threads` threads and hands every step of progress to `note`, on the caller's thread and in
+/// the order in which it happens. Whether all are done; `false` when `stop` was raised.
 ///
 /// # Errors
-/// A panic of the oracle, or the first error of `note`. No further evaluation begins then, but those under way are
-/// finished and noted: nothing that could be kept is lost.
+/// A panic of the oracle, a failed device, or the first error of `note`. No further evaluation begins then, but those under
+/// way are finished and noted: nothing that could be kept is lost.
 pub(super) fn evaluate(
     oracle: &dyn Oracle,
-    tasks: &[Task],
+    candidates: &[Candidate],
     threads: usize,
     stop: &AtomicBool,
     mut note: impl FnMut(Progress) -> Result<(), SearchError>,
 ) -> Result<bool, SearchError> {
-    let queue = Queue { oracle, tasks, next: AtomicUsize::new(0), failed: AtomicBool::new(false), stop };
+    let queue = Queue { oracle, candidates, next: Mutex::new(0), failed: AtomicBool::new(false), stop };
     let mut done = 0;
     let mut error = None;
     std::thread::scope(|scope| {
-        let progress = spawn(scope, &queue, threads.clamp(1, tasks.len().max(1)));
+        let progress = spawn(scope, &queue, oracle.groups_at_once(threads).clamp(1, candidates.len().max(1)));
         for step in progress {
             let result = match step {
                 Progress::Panicked(number, message) => Err(SearchError::OraclePanicked { number, message }),
+                Progress::Failed(source) => Err(SearchError::Device { source }),
                 step => {
                     done += usize::from(matches!(step, Progress::Done(..)));
                     note(step)
@@ -55,19 +51,30 @@ pub(super) fn evaluate(
     });
     match error {
         Some(error) => Err(error),
-        None => Ok(done == tasks.len()),
+        None => Ok(done == candidates.len()),
     }
 }
 
 struct Queue<'a> {
     oracle: &'a dyn Oracle,
-    tasks: &'a [Task],
-    /// The first task that no worker has taken.
-    next: AtomicUsize,
-    /// Raised by the loop: take no further task.
+    candidates: &'a [Candidate],
+    /// The first candidate that no worker has taken.
+    next: Mutex<usize>,
+    /// Raised by the loop: take no further candidate.
     failed: AtomicBool,
     /// Raised by the user.
     stop: &'a AtomicBool,
+}
+
+impl<'a> Queue<'a> {
+    /// The next candidates to evaluate together; none: all are taken.
+    fn take(&self) -> &'a [Candidate] {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = &self.candidates[*next..];
+        let size = if waiting.is_empty() { 0 } else { self.oracle.group_size(waiting).clamp(1, waiting.len()) };
+        *next += size;
+        &waiting[..size]
+    }
 }
 
 /// Starts the workers. The channel closes when all of them have ended.
@@ -86,16 +93,21 @@ fn spawn<'scope>(
 
 fn work(queue: &Queue, sender: &Sender<Progress>) {
     while !queue.stop.load(Ordering::Relaxed) && !queue.failed.load(Ordering::Relaxed) {
-        let Some(task) = queue.tasks.get(queue.next.fetch_add(1, Ordering::Relaxed)) else { return };
-        let _ = sender.send(Progress::Started(task.number));
-        let evaluation = || queue.oracle.evaluate(&task.architecture, task.number, queue.stop);
+        let group = queue.take();
+        let Some(first) = group.first() else { return };
+        group.iter().for_each(|candidate| drop(sender.send(Progress::Started(candidate.number))));
+        let evaluation = || queue.oracle.evaluate(group, queue.stop);
         // The oracle is not used again after a panic: the loop ends with an error.
-        let step = match catch_unwind(AssertUnwindSafe(evaluation)) {
-            Ok(Some(outcome)) => Progress::Done(task.number, checked(outcome)),
-            Ok(None) => return,
-            Err(panic) => Progress::Panicked(task.number, panic_text(panic.as_ref())),
-        };
-        let _ = sender.send(step);
+        match catch_unwind(AssertUnwindSafe(evaluation)) {
+            Ok(Ok(Some(outcomes))) => {
+                for (candidate, outcome) in group.iter().zip(outcomes) {
+                    let _ = sender.send(Progress::Done(candidate.number, checked(outcome)));
+                }
+            }
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => drop(sender.send(Progress::Failed(error))),
+            Err(panic) => drop(sender.send(Progress::Panicked(first.number, panic_text(panic.as_ref())))),
+        }
     }
 }
 

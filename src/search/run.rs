@@ -1,9 +1,9 @@
 //! The loop.
 
-use super::evaluate::{Progress, Task, evaluate};
+use super::evaluate::{Progress, evaluate};
 use super::propose::propose;
 use super::{Context, Event, Observer, SearchError, SearchSpace, Situation, Strategy};
-use crate::oracle::Oracle;
+use crate::oracle::{Candidate, Oracle};
 use crate::store::{CandidateRecord, IterationRecord, Journal, RunRecord, SamplingRecord};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +26,7 @@ pub struct Search<'a> {
     pub oracle: &'a dyn Oracle,
     /// Who hears what happens.
     pub observer: &'a dyn Observer,
-    /// Candidates evaluated at the same time, each on its own thread. Changes no result.
+    /// Candidates evaluated at the same time, each on its own thread, where the oracle uses threads. Changes no result.
     pub threads: usize,
     /// Raised from outside, it ends the search soon.
     pub stop: &'a AtomicBool,
@@ -59,9 +59,9 @@ impl Search<'_> {
     /// Evaluates every candidate without an outcome. `false`: stopped.
     fn evaluate_pending(&self, journal: &mut Journal, record: &mut RunRecord) -> Result<bool, SearchError> {
         let pending = record.candidates.iter().filter(|candidate| candidate.outcome.is_none());
-        let tasks: Vec<Task> =
-            pending.map(|c| Task { number: c.number, architecture: c.architecture.clone() }).collect();
-        evaluate(self.oracle, &tasks, self.threads, self.stop, |progress| {
+        let waiting: Vec<Candidate> =
+            pending.map(|c| Candidate { number: c.number, architecture: c.architecture.clone() }).collect();
+        evaluate(self.oracle, &waiting, self.threads, self.stop, |progress| {
             match progress {
                 Progress::Started(number) => self.observer.event(Event::CandidateStarted { number }),
                 Progress::Done(number, outcome) => {
@@ -71,7 +71,7 @@ impl Search<'_> {
                         self.observer.event(Event::CandidateDone { record: candidate });
                     }
                 }
-                Progress::Panicked(..) => {}
+                Progress::Failed(_) | Progress::Panicked(..) => {}
             }
             Ok(())
         })

@@ -165,6 +165,26 @@ fn a_panicking_oracle_ends_the_run_but_loses_nothing() {
 }
 
 #[test]
+fn groups_change_nothing_and_a_failed_device_ends_the_run_but_loses_nothing() {
+    let (_, expected) = uninterrupted(&small());
+    let together = |together| ToyOracle { together, ..ToyOracle::default() };
+    for (threads, size) in [(1, 2), (1, 50), (2, 2)] {
+        let directory = begin(&small());
+        Attempt { oracle: together(size), ..plain(threads) }.run(directory.path()).unwrap();
+        assert_eq!(fingerprint(&Journal::read(directory.path()).unwrap()), expected, "{size} together");
+    }
+    let directory = begin(&small());
+    let oracle = ToyOracle { device_fails_on: Some(5), ..together(2) };
+    let error = Attempt { oracle, ..plain(1) }.run(directory.path()).unwrap_err();
+    assert!(matches!(error, SearchError::Device { .. }), "{error}");
+    let record = Journal::read(directory.path()).unwrap();
+    let evaluated: Vec<u64> = record.candidates.iter().filter(|c| c.outcome.is_some()).map(|c| c.number).collect();
+    // Iterations have three candidates: groups are 0 and 1, 2, 3 and 4, 5.
+    assert_eq!(evaluated, [0, 1, 2, 3, 4]);
+    assert_eq!(fingerprint(&finish(directory.path(), 1)), expected);
+}
+
+#[test]
 fn resuming_a_complete_search_fits_the_generator_and_writes_nothing() {
     let directory = begin(&small());
     let first = finish(directory.path(), 1);

@@ -2,8 +2,9 @@
 
 use super::{BoxError, Draw, Event, Observer, Proposer, SearchSpace};
 use crate::config::{ClassicalKind, Config};
+use crate::device::cuda::CudaError;
 use crate::graph::{Dag, LabelledGraph};
-use crate::oracle::{Oracle, Outcome};
+use crate::oracle::{Candidate, Oracle, OracleError, Outcome};
 use crate::random::{Purpose, Stream, StreamKey};
 use crate::space::Architecture;
 use crate::store::{CandidateRecord, Origin};
@@ -173,24 +174,43 @@ pub struct ToyOracle {
     pub panics_on: Option<u64>,
     /// Every candidate fails.
     pub always_fails: bool,
+    /// So many are evaluated together; 0: each alone.
+    pub together: usize,
+    /// The device fails with this candidate.
+    pub device_fails_on: Option<u64>,
 }
 
-impl Oracle for ToyOracle {
-    fn evaluate(&self, architecture: &Architecture, candidate: u64, stop: &AtomicBool) -> Option<Outcome> {
+impl ToyOracle {
+    fn one(&self, Candidate { number, architecture }: &Candidate, stop: &AtomicBool) -> Option<Outcome> {
+        let number = *number;
         if stop.load(Ordering::Relaxed) {
             return None;
         }
-        assert_ne!(self.panics_on, Some(candidate), "toy panic");
-        std::thread::sleep(Duration::from_micros(candidate * 7919 % 500));
+        assert_ne!(self.panics_on, Some(number), "toy panic");
+        std::thread::sleep(Duration::from_micros(number * 7919 % 500));
         if self.always_fails {
             return Some(outcome(None, Some("always".into())));
         }
         let dag = stage(architecture);
         let possible = dag.nodes() * (dag.nodes() - 1) / 2;
         let accuracy = dag.edge_count() as f64 / possible as f64;
-        let mut result = outcome(Some(if candidate % 7 == 4 { f64::NAN } else { accuracy }), None);
-        result.training_losses.push(if candidate % 7 == 4 { f64::NAN } else { candidate as f64 / 3.0 });
+        let mut result = outcome(Some(if number % 7 == 4 { f64::NAN } else { accuracy }), None);
+        result.training_losses.push(if number % 7 == 4 { f64::NAN } else { number as f64 / 3.0 });
         Some(result)
+    }
+}
+
+impl Oracle for ToyOracle {
+    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
+        assert!(group.len() == 1 || group.len() <= self.together);
+        if self.device_fails_on.is_some_and(|number| group.iter().any(|candidate| candidate.number == number)) {
+            return Err(OracleError::Device(CudaError::NoDriver));
+        }
+        Ok(group.iter().map(|candidate| self.one(candidate, stop)).collect())
+    }
+
+    fn group_size(&self, _: &[Candidate]) -> usize {
+        self.together
     }
 }
 

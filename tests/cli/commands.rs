@@ -148,9 +148,10 @@ fn init_prints_the_defaults_and_doctor_the_machine() {
     let embedded = &found["data"][0];
     assert_eq!((&embedded["source"], &embedded["usable"]), (&"embedded".into(), &true.into()));
     assert_eq!(embedded["images"], 10_000);
-    assert_eq!((&found["device"], &found["cuda"]), (&"cpu".into(), &"not in this build".into()));
+    let remark = found["cuda"]["remark"].as_str();
+    assert!(found["device"] == "cpu" || remark.is_none(), "{found}");
     let text = succeed(&["doctor"]).stdout;
-    assert!(text.contains("embedded: ok, 10000 images") && text.contains("not in this build"), "{text}");
+    assert!(text.contains("embedded: ok, 10000 images") && text.contains("CUDA"), "{text}");
 }
 
 #[test]

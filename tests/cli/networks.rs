@@ -155,3 +155,17 @@ fn a_supernet_needs_networks_that_share_weights() {
     assert_ne!(said.code, Some(0));
     assert!(said.stderr.contains("only the networks of space.kind = \"enas\" share weights"), "{}", said.stderr);
 }
+
+#[test]
+fn what_the_cuda_kernels_cannot_do_is_refused_by_key() {
+    let place = Workplace::new();
+    for (change, key) in [
+        ("oracle.nesterov=true", "oracle.nesterov"),
+        ("retrain.gradient_clip=5.0", "retrain.gradient_clip"),
+        ("space.second_stem_stride=2", "space.second_stem_stride"),
+    ] {
+        let out = place.arg("run");
+        let said = say(&["run", &place.config(), "--out", &out, "--device", "cuda", "--set", change]);
+        assert!(said.code == Some(2) && said.stderr.contains(&format!("device cuda:0: {key}: ")), "{said:?}");
+    }
+}

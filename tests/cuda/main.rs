@@ -1,4 +1,4 @@
-//! The CUDA kernels and networks against f64 references and the CPU.
+//! The CUDA kernels and networks against f64 references and the CPU, and the tool on a CUDA device.
 //!
 //! They run where `GRAPHPNAS_TEST_CUDA` is set, on device 0 of whatever libcuda the loader finds: a GPU's, or the emulated
 //! device's (`.ci/run` puts it on LD_LIBRARY_PATH). Otherwise each says that it is skipped.
@@ -10,3 +10,4 @@ mod kernels;
 mod memory;
 mod network;
 mod support;
+mod tool;

@@ -1,7 +1,7 @@
 //! Arenas for one kernel: numbers laid out with gaps, so that a kernel that writes where it should not is seen.
 
 use graphpnas_fast::device::cuda::launch::Arenas;
-use graphpnas_fast::device::cuda::records::{Consumer, Edge, Extents, Lists, Reader, Settings, Tables};
+use graphpnas_fast::device::cuda::records::{Chosen, Consumer, Edge, Extents, Lists, Reader, Settings, Tables};
 use graphpnas_fast::device::cuda::{Buffer, Device, Storage};
 use std::ops::Range;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct Memory {
     pub edges: Vec<Edge>,
     pub readers: Vec<Reader>,
     pub consumers: Vec<Consumer>,
-    pub chosen: usize,
+    pub chosen: Vec<Chosen>,
 }
 
 impl Memory {
@@ -73,7 +73,7 @@ impl Memory {
             edges: Vec::new(),
             readers: Vec::new(),
             consumers: Vec::new(),
-            chosen: 0,
+            chosen: Vec::new(),
         }
     }
 
@@ -124,7 +124,7 @@ impl Memory {
             floats: self.floats.elements.len(),
             parameters: self.parameters.elements.len(),
             labels: self.labels.len(),
-            chosen: self.chosen,
+            chosen: self.chosen.len(),
         };
         let weights = match storage {
             Storage::F32 => Vec::new(),
@@ -139,6 +139,7 @@ impl Memory {
             gradients: Buffer::copied(device, &self.gradients.elements).unwrap(),
             weights: Buffer::copied(device, &weights).unwrap(),
             labels: Buffer::copied(device, &self.labels).unwrap(),
+            chosen: Buffer::copied(device, &self.chosen).unwrap(),
             settings: Buffer::copied(device, &[self.settings]).unwrap(),
         };
         let (edges, readers, consumers) = (self.edges.clone(), self.readers.clone(), self.consumers.clone());

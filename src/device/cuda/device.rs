@@ -1,6 +1,7 @@
 //! Finding and opening a device, and memory on it.
 
 use super::error::CudaError;
+use super::records::Work;
 use bytemuck::Pod;
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DriverError, result, sys,
@@ -11,7 +12,7 @@ use std::ffi::c_char;
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 include!(concat!(env!("OUT_DIR"), "/images.rs"));
 
@@ -20,12 +21,37 @@ pub fn has_kernels() -> bool {
     !IMAGES.is_empty()
 }
 
+/// Whether the driver is the tests' emulated one.
+pub fn driver_is_emulated() -> bool {
+    type Reset = unsafe extern "C" fn();
+    // SAFETY: the loader is asked for the library first; the function is looked up and not called.
+    unsafe { sys::is_culib_present() && sys::culib().get::<Reset>(b"emulator_reset_counters\0").is_ok() }
+}
+
+/// The time of one launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The kernel's name.
+    pub kernel: String,
+    /// What the launch takes at least.
+    pub work: Work,
+    /// The device's time, the launch's overhead included.
+    pub seconds: f64,
+}
+
+/// What this binary's kernels were compiled for, for instance `sm_80 sm_90 and PTX of compute_80`; empty without kernels.
+pub fn architectures() -> &'static str {
+    ARCHITECTURES
+}
+
 /// A device with the kernels loaded, and one stream on which everything happens in order.
 pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     modules: HashMap<&'static str, Arc<CudaModule>>,
     launches: AtomicUsize,
+    /// Where each kernel's time is taken.
+    times: Mutex<Option<Vec<KernelTime>>>,
     functions: Mutex<HashMap<String, CudaFunction>>,
 }
 
@@ -52,7 +78,14 @@ impl Device {
         let stream = context.new_stream().map_err(CudaError::during("making a stream"))?;
         let loaded = IMAGES.iter().map(|&(name, image)| load(&context, name, image).map(|module| (name, module)));
         let modules = loaded.collect::<Result<_, CudaError>>()?;
-        Ok(Arc::new(Device { context, stream, modules, launches: AtomicUsize::new(0), functions: Mutex::default() }))
+        Ok(Arc::new(Device {
+            context,
+            stream,
+            modules,
+            launches: AtomicUsize::new(0),
+            times: Mutex::default(),
+            functions: Mutex::default(),
+        }))
     }
 
     /// The device's name.
@@ -61,6 +94,62 @@ impl Device {
     /// The driver's.
     pub fn name(&self) -> Result<String, CudaError> {
         self.context.name().map_err(CudaError::during("asking for the device's name"))
+    }
+
+    /// Bytes of the device's memory: free, and all.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn memory(&self) -> Result<(usize, usize), CudaError> {
+        // Memory that was given back is free when the stream has come that far.
+        self.synchronize()?;
+        self.context.mem_get_info().map_err(CudaError::during("asking for free memory"))
+    }
+
+    /// CUDA's version that the driver supports, 1000 * major + 10 * minor; 0 if it does not say.
+    pub fn driver_version(&self) -> i32 {
+        driver_version()
+    }
+
+    /// Compute capability, major and minor.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn compute_capability(&self) -> Result<(i32, i32), CudaError> {
+        self.context.compute_capability().map_err(CudaError::during("asking for the compute capability"))
+    }
+
+    /// Bytes a second, reads and writes added up, of copies of `bytes` bytes from device memory to device memory.
+    ///
+    /// # Errors
+    /// Out of memory; the driver's.
+    pub fn copy_rate(self: &Arc<Self>, bytes: usize) -> Result<f64, CudaError> {
+        const COPIES: u32 = 20;
+        let failed = || CudaError::during("measuring copies");
+        let (from, mut to) = (Buffer::<u8>::zeros(self, bytes)?, Buffer::<u8>::zeros(self, bytes)?);
+        let mut copy = || self.stream.memcpy_dtod(&from.memory, &mut to.memory).map_err(failed());
+        copy()?;
+        let seconds = self.time(|| (0..COPIES).try_for_each(|_| copy()))?;
+        Ok(2.0 * bytes as f64 * f64::from(COPIES) / seconds)
+    }
+
+    /// Seconds of the device's time that everything takes which `work` asks of it.
+    ///
+    /// # Errors
+    /// Those of `work`; the driver's.
+    pub fn time(&self, work: impl FnOnce() -> Result<(), CudaError>) -> Result<f64, CudaError> {
+        let failed = || CudaError::during("timing");
+        let flags = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let start = self.stream.record_event(flags).map_err(failed())?;
+        work()?;
+        let end = self.stream.record_event(flags).map_err(failed())?;
+        let milliseconds = start.elapsed_ms(&end).map_err(failed())?;
+        Ok(f64::from(milliseconds) / 1e3)
+    }
+
+    /// Whether this is the tests' emulated device, whose times mean nothing.
+    pub fn is_emulated(&self) -> bool {
+        driver_is_emulated()
     }
 
     /// Waits for everything that was asked of the device.
@@ -95,6 +184,44 @@ impl Device {
 
     pub(super) fn count_launch(&self) {
         self.launches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Launches and counts, and takes the time while times are taken.
+    pub(super) fn launch(
+        &self,
+        kernel: &str,
+        work: Work,
+        launch: impl FnOnce() -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
+        self.count_launch();
+        if !self.is_timing() {
+            return launch();
+        }
+        let seconds = self.time(launch)?;
+        if let Some(times) = &mut *self.lock_times() {
+            times.push(KernelTime { kernel: kernel.into(), work, seconds });
+        }
+        Ok(())
+    }
+
+    fn lock_times(&self) -> MutexGuard<'_, Option<Vec<KernelTime>>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether each kernel's time is taken, which forbids captured steps.
+    pub(super) fn is_timing(&self) -> bool {
+        self.lock_times().is_some()
+    }
+
+    /// Takes the time of every kernel that `work` launches, one after the other.
+    ///
+    /// # Errors
+    /// Those of `work`; the driver's.
+    pub fn kernel_times(&self, work: impl FnOnce() -> Result<(), CudaError>) -> Result<Vec<KernelTime>, CudaError> {
+        *self.lock_times() = Some(Vec::new());
+        let result = work();
+        let times = self.lock_times().take().unwrap_or_default();
+        result.map(|()| times)
     }
 
     /// Kernels launched or captured so far.
@@ -146,7 +273,7 @@ fn load(context: &Arc<CudaContext>, name: &'static str, image: &[u8]) -> Result<
     })
 }
 
-/// CUDA's version that the driver supports; 0 if it does not say.
+/// CUDA's version that the driver supports, 1000 * major + 10 * minor; 0 if it does not say. There is a driver.
 fn driver_version() -> i32 {
     let mut version = 0;
     // SAFETY: the pointer is valid; the driver is loaded.

@@ -1,6 +1,7 @@
 //! What can go wrong with a CUDA device.
 
 use super::records::BadTask;
+use super::storage::Storage;
 use cudarc::driver::{DriverError, sys};
 use thiserror::Error;
 
@@ -66,6 +67,20 @@ pub enum CudaError {
         /// What the records need.
         needed: usize,
     },
+    /// The self-test found other numbers than the CPU's.
+    #[error(
+        "the CUDA device computes wrong numbers in {storage}: {what} is {distance:.1e} away from the CPU's, at most {bound:.0e} is allowed"
+    )]
+    SelfTest {
+        /// Format of the values.
+        storage: Storage,
+        /// What differs.
+        what: String,
+        /// By how much, relative.
+        distance: f64,
+        /// By how much it may.
+        bound: f64,
+    },
     /// Anything else the driver reports.
     #[error("CUDA: {what}: {source}")]
     Driver {
@@ -77,6 +92,15 @@ pub enum CudaError {
 }
 
 impl CudaError {
+    /// Whether less at a time may help.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            CudaError::OutOfMemory { .. } => true,
+            CudaError::Driver { source, .. } => source.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY,
+            _ => false,
+        }
+    }
+
     /// For `map_err`: what was being done when the driver failed.
     pub(super) fn during(what: &'static str) -> impl Fn(DriverError) -> CudaError {
         move |source| CudaError::Driver { what, source }

@@ -3,10 +3,11 @@
 
 use super::device::{Buffer, Device};
 use super::error::CudaError;
+use super::images::ResidentImages;
 use super::records::{
     AugmentedWindows, BiasGradient, Chosen, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient,
     GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool, Settings, SumsTask,
-    THREADS, Table, TensorTask, Unpool, WeightGradient, WindowsTask,
+    THREADS, Table, TensorTask, Unpool, WeightGradient, WindowsTask, Work,
 };
 use super::storage::Storage;
 use cudarc::driver::{CudaSlice, LaunchConfig, PushKernelArg};
@@ -33,18 +34,10 @@ pub struct Arenas {
     pub weights: Buffer<u8>,
     /// Labels.
     pub labels: Buffer<u32>,
+    /// The images of the batches at hand, where they are of a data set on the device.
+    pub chosen: Buffer<Chosen>,
     /// One element.
     pub settings: Buffer<Settings>,
-}
-
-/// The data set on the device.
-pub struct DatasetMemory {
-    /// `(images, height, width, channels)`
-    pub pixels: Buffer<u8>,
-    /// `(channels, 256)`: the normalised value of every pixel value.
-    pub table: Buffer<f32>,
-    /// The images of the batches at hand.
-    pub chosen: Buffer<Chosen>,
 }
 
 /// A kernel and the file of kernels that it is in. Where values are involved there is one for each storage.
@@ -92,6 +85,7 @@ struct Call<'a> {
     threads: usize,
     /// Items and tasks, which come before all other arguments.
     table: Option<[&'a CudaSlice<u8>; 2]>,
+    work: Work,
 }
 
 impl Call<'_> {
@@ -116,11 +110,12 @@ impl Call<'_> {
         let blocks = u32::try_from(self.blocks).map_err(|_| CudaError::Plan(format!("{} blocks", self.blocks)))?;
         let grid =
             LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (self.threads as u32, 1, 1), shared_mem_bytes: 0 };
-        // SAFETY: the methods of `Arenas` give each kernel the arguments that it declares; tables are checked against the
-        // arenas' lengths, and the arenas outlive the stream's work because freeing them is part of it.
-        unsafe { builder.launch(grid) }.map_err(CudaError::during("launching a kernel"))?;
-        self.device.count_launch();
-        Ok(())
+        let launch = || {
+            // SAFETY: the methods of `Arenas` give each kernel the arguments that it declares; tables are checked against the
+            // arenas' lengths, and the arenas outlive the stream's work because freeing them is part of it.
+            unsafe { builder.launch(grid) }.map(drop).map_err(CudaError::during("launching a kernel"))
+        };
+        self.device.launch(&name, self.work, launch)
     }
 }
 
@@ -150,6 +145,7 @@ impl Arenas {
             ("gradients", self.gradients.length(), extents.parameters),
             ("weights", self.weights.length(), rounded * bytes),
             ("labels", self.labels.length(), extents.labels),
+            ("chosen images", self.chosen.length(), extents.chosen),
             ("settings", self.settings.length(), 1),
         ];
         match parts.into_iter().find(|(_, length, needed)| length < needed) {
@@ -161,6 +157,7 @@ impl Arenas {
                 blocks: table.blocks(),
                 threads: THREADS,
                 table: Some([table.items.memory(), table.tasks.memory()]),
+                work: table.work,
             }),
         }
     }
@@ -401,24 +398,16 @@ impl Arenas {
         ])
     }
 
-    /// The stem's windows of augmented images of the data set; their sources count chosen images.
+    /// The stem's windows of augmented images of a data set on the device; their sources count chosen images, which are
+    /// some of the data set's.
     ///
     /// # Errors
     /// Short memory; the driver's.
-    pub fn windows_augmented(&self, table: &Table<AugmentedWindows>, data: &DatasetMemory) -> Result<(), CudaError> {
-        let (kernel, needed) = (Kernel::WINDOWS_AUGMENTED, table.extents.chosen);
-        if data.chosen.length() < needed {
-            return Err(CudaError::Short {
-                kernel: kernel.name,
-                what: "chosen images",
-                length: data.chosen.length(),
-                needed,
-            });
-        }
+    pub fn windows_augmented(&self, table: &Table<AugmentedWindows>, images: &ResidentImages) -> Result<(), CudaError> {
         self.call(Kernel::WINDOWS_AUGMENTED, table)?.run(&[
-            Memory(data.pixels.memory()),
-            Memory(data.chosen.memory()),
-            Memory(data.table.memory()),
+            Memory(images.pixels.memory()),
+            Memory(self.chosen.memory()),
+            Memory(images.table.memory()),
             Memory(self.values.memory()),
         ])
     }
@@ -443,7 +432,8 @@ impl Arenas {
             });
         }
         let blocks = floats.div_ceil(4 * THREADS);
-        Call { device: self.device(), kernel, storage, blocks, threads: THREADS, table: None }.run(&[
+        let work = Work { bytes: (floats * (4 + self.storage.bytes())) as f64, flops: 0.0 };
+        Call { device: self.device(), kernel, storage, blocks, threads: THREADS, table: None, work }.run(&[
             Memory(self.parameters.memory()),
             Memory(self.weights.memory()),
             U64(&(floats as u64)),

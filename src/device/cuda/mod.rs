@@ -7,7 +7,9 @@
 //! | launches | `launch.rs` | one typed launch for each kernel |
 //! | program | `program/` | where everything of a batch of candidates lies, and which level it belongs to |
 //! | schedule | `schedule/` | the launches of a step: as many for one candidate as for many of equal depth |
+//! | images | `images.rs` | data sets that stay on a device, and the batches of a step |
 //! | network | `network.rs` | loads weights, trains, evaluates |
+//! | self-test | `self_test.rs` | runs every kernel before a device is used, against the CPU |
 //! | generator | `generator/` | the graph generator: fits and draws |
 //!
 //! Values are NHWC with channels padded to a multiple of 8, in f32, f16 or bf16; everything else is f32. No kernel adds
@@ -16,15 +18,18 @@
 mod device;
 mod error;
 pub mod generator;
+mod images;
 pub mod launch;
 mod network;
 mod parameters;
 mod program;
 pub mod records;
 mod schedule;
+mod self_test;
 mod storage;
 
-pub use device::{Buffer, Device, has_kernels};
+pub use device::{Buffer, Device, KernelTime, architectures, driver_is_emulated, has_kernels};
 pub use error::CudaError;
+pub use images::{Batches, ResidentBatch, ResidentImages};
 pub use network::{Network, NetworkOptions, Step};
 pub use storage::Storage;

@@ -2,12 +2,13 @@
 
 use super::device::{Buffer, Device};
 use super::error::CudaError;
+use super::images::{Batches, ResidentImages};
 use super::launch::Arenas;
-use super::program::{Program, features};
-use super::records::{Settings, padded};
+use super::program::{Program, check_plans, features};
+use super::records::{Chosen, Settings, padded};
 use super::schedule::Schedule;
 use super::storage::Storage;
-use crate::device::cpu::{Batch, BatchResult};
+use crate::device::cpu::{self, BatchResult};
 use crate::net::{Plan, Weights};
 use bytemuck::Zeroable;
 use cudarc::driver::CudaGraph;
@@ -37,6 +38,19 @@ pub struct Step<'a> {
     pub dropout: Option<&'a [&'a [f32]]>,
 }
 
+/// One network's settings for all, but for its dropout factors.
+impl From<cpu::Step<'_>> for Step<'_> {
+    fn from(step: cpu::Step) -> Self {
+        Step {
+            learning_rate: step.learning_rate,
+            momentum: step.momentum,
+            weight_decay: step.weight_decay,
+            label_smoothing: step.label_smoothing,
+            dropout: None,
+        }
+    }
+}
+
 /// A gradient below 6e-8 is none in f16; the largest are far below 1.
 const F16_LOSS_SCALE: f32 = 1024.0;
 
@@ -44,8 +58,8 @@ const F16_LOSS_SCALE: f32 = 1024.0;
 struct Session {
     program: Program,
     schedule: Schedule,
-    training: Replay,
-    evaluation: Replay,
+    /// By [`Pass::number`].
+    replays: [Replay; 4],
 }
 
 /// How a pass is run: the first time kernel by kernel, because drivers load kernels when they are first launched, which
@@ -58,10 +72,17 @@ struct Replay {
 }
 
 /// Which launches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Training,
-    Evaluation,
+#[derive(Clone, Copy)]
+struct Pass {
+    training: bool,
+    /// Whether the images are those on the device.
+    resident: bool,
+}
+
+impl Pass {
+    fn number(self) -> usize {
+        usize::from(self.training) + 2 * usize::from(self.resident)
+    }
 }
 
 /// Networks that are trained together, each with its own images, and the memory for it.
@@ -70,8 +91,11 @@ pub struct Network {
     plans: Vec<Plan>,
     options: NetworkOptions,
     arenas: Arenas,
+    images: Option<Arc<ResidentImages>>,
     /// For the whole batch first, then for smaller ones as they come.
     sessions: Vec<Session>,
+    /// The session whose dropout factors are all 1.
+    undropped: Option<usize>,
 }
 
 impl Network {
@@ -81,6 +105,11 @@ impl Network {
     /// As [`new`](Self::new).
     pub fn bytes(plans: &[Plan], options: NetworkOptions) -> Result<usize, CudaError> {
         Ok(Program::new(plans, options.batch, options.storage)?.bytes())
+    }
+
+    /// Whether networks of these plans can be trained together.
+    pub fn go_together(first: &Plan, other: &Plan) -> bool {
+        check_plans([first, other]).is_ok()
     }
 
     /// Networks with all parameters zero.
@@ -105,12 +134,32 @@ impl Network {
             gradients: Buffer::zeros(device, extents.parameters)?,
             weights: Buffer::zeros(device, weights)?,
             labels: Buffer::zeros(device, extents.labels)?,
+            chosen: Buffer::zeros(device, extents.chosen)?,
             settings: Buffer::zeros(device, 1)?,
         };
-        let mut network =
-            Network { device: device.clone(), plans: plans.to_vec(), options, arenas, sessions: Vec::new() };
+        let mut network = Network {
+            device: device.clone(),
+            plans: plans.to_vec(),
+            options,
+            arenas,
+            images: None,
+            sessions: Vec::new(),
+            undropped: None,
+        };
         network.add_session(program)?;
         Ok(network)
+    }
+
+    /// The same networks on the images of a data set on the device.
+    ///
+    /// # Panics
+    /// If the images are of another shape than the plans'.
+    pub fn on_images(mut self, images: Arc<ResidentImages>) -> Self {
+        assert_eq!(images.shape(), self.plans[0].image, "shape of the images");
+        self.images = Some(images);
+        // A captured step reads the images that it was captured with.
+        self.sessions.iter_mut().for_each(|session| session.replays = Default::default());
+        self
     }
 
     /// The plans it runs.
@@ -162,14 +211,14 @@ impl Network {
         self.unpack(number, &self.arenas.gradients)
     }
 
-    /// One step of SGD of every network on its batch; all batches have as many images.
+    /// One step of SGD of every network on its batch.
     ///
     /// # Errors
     /// The driver's.
     ///
     /// # Panics
-    /// If there is not one batch a network, or a batch's parts do not fit together.
-    pub fn train(&mut self, batches: &[Batch], step: Step) -> Result<Vec<BatchResult>, CudaError> {
+    /// If there is not one batch a network, a batch's parts do not fit together, or an image is not on the device.
+    pub fn train(&mut self, batches: Batches, step: Step) -> Result<Vec<BatchResult>, CudaError> {
         let session = self.session(batches)?;
         self.write_masks(session, step.dropout)?;
         self.write_settings(Settings {
@@ -179,7 +228,7 @@ impl Network {
             label_smoothing: step.label_smoothing,
             ..Settings::zeroed()
         })?;
-        self.run(session, batches, Pass::Training)
+        self.run(session, batches, Pass { training: true, resident: batches.resident() })
     }
 
     /// Loss and accuracy of every network on its batch with running statistics, without dropout.
@@ -189,10 +238,10 @@ impl Network {
     ///
     /// # Panics
     /// As [`train`](Self::train).
-    pub fn evaluate(&mut self, batches: &[Batch], label_smoothing: f32) -> Result<Vec<BatchResult>, CudaError> {
+    pub fn evaluate(&mut self, batches: Batches, label_smoothing: f32) -> Result<Vec<BatchResult>, CudaError> {
         let session = self.session(batches)?;
         self.write_settings(Settings { label_smoothing, ..Settings::zeroed() })?;
-        self.run(session, batches, Pass::Evaluation)
+        self.run(session, batches, Pass { training: false, resident: batches.resident() })
     }
 
     /// One network's logits of the last batch, `(images, classes)`.
@@ -214,7 +263,7 @@ impl Network {
 
     /// Kernels that a training step of whole batches launches; 0 before the first.
     pub fn launches_per_step(&self) -> usize {
-        self.sessions[0].training.launches
+        self.sessions[0].replays.iter().skip(1).step_by(2).map(|replay| replay.launches).max().unwrap_or(0)
     }
 
     fn unpack(&self, number: usize, arena: &Buffer<f32>) -> Result<Weights, CudaError> {
@@ -224,29 +273,15 @@ impl Network {
 
     fn add_session(&mut self, program: Program) -> Result<usize, CudaError> {
         let schedule = Schedule::new(&self.device, &program)?;
-        self.sessions.push(Session { program, schedule, training: Replay::default(), evaluation: Replay::default() });
+        self.sessions.push(Session { program, schedule, replays: Default::default() });
         Ok(self.sessions.len() - 1)
     }
 
     /// The session for batches of this size.
-    fn session(&mut self, batches: &[Batch]) -> Result<usize, CudaError> {
-        assert_eq!(batches.len(), self.plans.len(), "one batch a network");
-        let images = batches[0].labels.len();
-        assert!(
-            (1..=self.options.batch).contains(&images),
-            "{images} images in a batch of at most {}",
-            self.options.batch
-        );
-        for batch in batches {
-            let image = self.plans[0].image;
-            assert_eq!(batch.labels.len(), images, "images of a batch");
-            let pixels = images * image.height * image.width * image.channels;
-            assert_eq!(batch.pixels.len(), pixels, "pixels of {images} images");
-            assert!(
-                batch.labels.iter().all(|&label| usize::from(label) < self.plans[0].classes),
-                "a label out of range"
-            );
-        }
+    fn session(&mut self, batches: Batches) -> Result<usize, CudaError> {
+        let images = batches.check(&self.plans, self.images.as_deref());
+        let most = self.options.batch;
+        assert!((1..=most).contains(&images), "{images} images in a batch of at most {most}");
         match self.sessions.iter().position(|session| session.program.images == images) {
             Some(found) => Ok(found),
             None => self.add_session(Program::new(&self.plans, images, self.options.storage)?),
@@ -259,6 +294,11 @@ impl Network {
     }
 
     fn write_masks(&mut self, session: usize, dropout: Option<&[&[f32]]>) -> Result<(), CudaError> {
+        if dropout.is_none() && self.undropped == Some(session) {
+            return Ok(());
+        }
+        // Sessions share the memory, each with its own places in it.
+        self.undropped = dropout.is_none().then_some(session);
         let Program { masks, mask_floats, images, .. } = self.sessions[session].program;
         let (features, networks) = (self.features(), self.plans.len());
         let mut all = vec![1.0; networks * mask_floats];
@@ -274,20 +314,32 @@ impl Network {
         self.arenas.floats.write(masks, &all)
     }
 
-    fn write_batches(&mut self, session: usize, batches: &[Batch]) -> Result<(), CudaError> {
+    fn write_batches(&mut self, session: usize, batches: Batches) -> Result<(), CudaError> {
         let Program { pixels, image_floats, result_floats, .. } = self.sessions[session].program;
-        let mut images = vec![0.0; batches.len() * image_floats];
-        let mut labels = vec![0; batches.len() * result_floats];
-        for (number, batch) in batches.iter().enumerate() {
-            images[number * image_floats..][..batch.pixels.len()].copy_from_slice(batch.pixels);
-            let to = &mut labels[number * result_floats..];
-            to.iter_mut().zip(batch.labels).for_each(|(to, &label)| *to = label.into());
+        self.arenas.labels.write(0, &batches.all_labels(result_floats))?;
+        match batches {
+            Batches::Pixels(batches) => {
+                let mut images = vec![0.0; batches.len() * image_floats];
+                for (to, batch) in images.chunks_exact_mut(image_floats).zip(batches) {
+                    to[..batch.pixels.len()].copy_from_slice(batch.pixels);
+                }
+                self.arenas.floats.write(pixels, &images)
+            }
+            Batches::Resident(batches) => {
+                let mut all = vec![Chosen::zeroed(); batches.len() * result_floats];
+                for (to, batch) in all.chunks_exact_mut(result_floats).zip(batches) {
+                    to[..batch.chosen.len()].copy_from_slice(batch.chosen);
+                }
+                self.arenas.chosen.write(0, &all)
+            }
         }
-        self.arenas.floats.write(pixels, &images)?;
-        self.arenas.labels.write(0, &labels)
     }
 
-    fn run(&mut self, session: usize, batches: &[Batch], pass: Pass) -> Result<Vec<BatchResult>, CudaError> {
+    fn run(&mut self, session: usize, batches: Batches, pass: Pass) -> Result<Vec<BatchResult>, CudaError> {
+        if self.undropped != Some(session) {
+            // Whatever this session writes may lie where another one's dropout factors do.
+            self.undropped = None;
+        }
         self.write_batches(session, batches)?;
         self.launch(session, pass)?;
         self.results(session)
@@ -295,13 +347,14 @@ impl Network {
 
     /// Launches a pass; see [`Replay`].
     fn launch(&mut self, session: usize, pass: Pass) -> Result<(), CudaError> {
-        let Session { schedule, training, evaluation, .. } = &mut self.sessions[session];
-        let replay = if pass == Pass::Training { training } else { evaluation };
-        let launch = || match pass {
-            Pass::Training => schedule.train(&self.arenas),
-            Pass::Evaluation => schedule.evaluate(&self.arenas),
+        let Session { schedule, replays, .. } = &mut self.sessions[session];
+        let replay = &mut replays[pass.number()];
+        let images = if pass.resident { self.images.as_deref() } else { None };
+        let launch = || {
+            schedule.windows(&self.arenas, images)?;
+            if pass.training { schedule.train(&self.arenas) } else { schedule.evaluate(&self.arenas) }
         };
-        if replay.launches == 0 {
+        if replay.launches == 0 || self.device.is_timing() {
             let before = self.device.launches();
             launch()?;
             replay.launches = self.device.launches() - before;

@@ -3,6 +3,7 @@
 
 mod fit;
 mod sample;
+mod self_test;
 
 pub use fit::LossGradient;
 pub use sample::CudaSampler;

@@ -27,6 +27,15 @@ pub fn wall_clock(facts: &Facts) -> (String, &'static str) {
     }
 }
 
+/// What the candidates' seconds add up to.
+fn time_of(facts: &Facts) -> String {
+    let device = &facts.manifest.device;
+    match device.name.as_str() {
+        "cpu" => format!("thread time, {} threads side by side", device.threads),
+        _ => "the device\u{2019}s time, shared equally by networks that are trained together".into(),
+    }
+}
+
 fn lines(facts: &Facts) -> Vec<(&'static str, String, String)> {
     let oracle = &facts.record.config.oracle.training;
     let outcomes = || facts.record.candidates.iter().filter_map(|candidate| candidate.outcome.as_ref());
@@ -46,7 +55,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String, String)> {
         (
             if facts.tabular() { "looking candidates up" } else { "training candidates" },
             duration(training),
-            format!("thread time, {} threads side by side{longest}", facts.manifest.device.threads),
+            format!("{}{longest}", time_of(facts)),
         ),
         ("refitting the generator", duration(refit_seconds), counted(refits, "refit")),
     ];

@@ -29,6 +29,11 @@ impl<P: Proposer> Learned<P> {
         &self.proposer
     }
 
+    /// The same strategy around what becomes of its model.
+    pub(super) fn map(self, change: impl FnOnce(P) -> P) -> Self {
+        Learned { proposer: change(self.proposer), ..self }
+    }
+
     /// Fits the model for an iteration. `None`: stopped.
     fn refit(&mut self, situation: &Situation, context: &Context) -> Result<Option<RefitRecord>, SearchError> {
         if self.proposer.is_warm() && !self.repeat_earlier_fits(situation, context.stop)? {

@@ -5,11 +5,13 @@ use super::{
     Suggestion,
 };
 use crate::config::{Config, Override, StrategyKind};
+use crate::device::cuda::Device;
 use crate::generator::GeneratorError;
 use crate::random::Stream;
 use crate::search::{GeneratorProposer, RnnProposer, SearchError};
 use crate::space::Space;
 use crate::store::RefitRecord;
+use std::sync::Arc;
 
 /// The strategy of a configuration.
 pub enum Selected {
@@ -41,6 +43,14 @@ impl Selected {
             StrategyKind::RegularizedEvolution => Selected::RegularizedEvolution(RegularizedEvolution),
             StrategyKind::LocalSearch => Selected::LocalSearch(LocalSearch::default()),
             StrategyKind::Reinforce => Selected::Reinforce(Reinforce::default()),
+        }
+    }
+
+    /// With fits and draws on a CUDA device, if there is one and the model has kernels.
+    pub fn on(self, device: Option<&Arc<Device>>) -> Selected {
+        match self {
+            Selected::GraphPnas(learned) => Selected::GraphPnas(learned.map(|proposer| proposer.on(device))),
+            other => other,
         }
     }
 

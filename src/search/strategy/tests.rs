@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{ClassicalKind, Config};
-use crate::oracle::{Oracle, Outcome};
+use crate::oracle::{Candidate, Oracle, OracleError, Outcome};
 use crate::search::toys::{ToyProposer, ToySpace, architecture, config, graph, outcome, stage};
 use crate::search::{Draw, Ending, Proposer, Search, best};
 use crate::store::{Journal, Origin, RunRecord, fingerprint};
@@ -17,11 +17,14 @@ const HIDDEN: u64 = 0b10_0110_1101;
 struct Agreement;
 
 impl Oracle for Agreement {
-    fn evaluate(&self, candidate: &Architecture, _: u64, stop: &AtomicBool) -> Option<Outcome> {
-        let (dag, hidden) = (stage(candidate), graph(NODES, HIDDEN));
-        let pairs = (0..NODES).flat_map(|to| (0..to).map(move |from| (from, to)));
-        let agreeing = pairs.filter(|&(from, to)| dag.has_edge(from, to) == hidden.has_edge(from, to)).count();
-        (!stop.load(Ordering::Relaxed)).then(|| outcome(Some(agreeing as f64 / 10.0), None))
+    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
+        let agreement = |candidate: &Candidate| {
+            let (dag, hidden) = (stage(&candidate.architecture), graph(NODES, HIDDEN));
+            let pairs = (0..NODES).flat_map(|to| (0..to).map(move |from| (from, to)));
+            let agreeing = pairs.filter(|&(from, to)| dag.has_edge(from, to) == hidden.has_edge(from, to)).count();
+            outcome(Some(agreeing as f64 / 10.0), None)
+        };
+        Ok((!stop.load(Ordering::Relaxed)).then(|| group.iter().map(agreement).collect()))
     }
 }
 

@@ -5,9 +5,8 @@ use crate::memory::{Loaded, Memory};
 use crate::support::{Numbers, device};
 use graphpnas_fast::config::{DataConfig, DataSource};
 use graphpnas_fast::data::{self, Augment, BatchRequest};
-use graphpnas_fast::device::cuda::launch::DatasetMemory;
 use graphpnas_fast::device::cuda::records::{AugmentedWindows, Chosen, WindowsTask, window_depth};
-use graphpnas_fast::device::cuda::{Buffer, Storage};
+use graphpnas_fast::device::cuda::{ResidentImages, Storage};
 
 fn windows_task(images: usize, channels: usize, (in_height, in_width): (usize, usize), stride: usize) -> WindowsTask {
     WindowsTask {
@@ -82,14 +81,9 @@ fn augmented_images_are_those_of_the_cpus_batches() {
         let mut task = windows_task(indices.len(), shape.channels, (shape.height, shape.width), 2);
         let mut memory = Memory::new(Storage::F32);
         task.output = memory.reserve_values((task.images * task.height * task.width * task.depth) as usize);
-        memory.chosen = indices.len();
-        let chosen: Vec<Chosen> =
+        memory.chosen =
             indices.iter().zip(data.views(request)).map(|(&index, view)| Chosen::new(index, view)).collect();
-        let resident = DatasetMemory {
-            pixels: Buffer::copied(&device, data.pixels()).unwrap(),
-            table: Buffer::copied(&device, data.normalised().as_flattened()).unwrap(),
-            chosen: Buffer::copied(&device, &chosen).unwrap(),
-        };
+        let resident = ResidentImages::new(&device, shape, data.pixels(), data.normalised()).unwrap();
         let loaded = memory.load(&device);
         let table = loaded.tables.table(&[AugmentedWindows(task)]).unwrap();
         loaded.arenas.windows_augmented(&table, &resident).unwrap();

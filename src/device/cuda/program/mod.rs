@@ -11,7 +11,7 @@ pub(super) use places::{Candidate, IMAGES_A_GROUP, OpPlaces};
 
 use super::error::CudaError;
 use super::parameters::ParameterMap;
-use super::records::Extents;
+use super::records::{Chosen, Extents};
 use super::storage::Storage;
 use crate::net::{ImageShape, OpKind, Plan};
 
@@ -93,7 +93,9 @@ impl Program {
     /// Bytes of device memory for all arenas.
     pub(super) fn bytes(&self) -> usize {
         let weights = if self.storage == Storage::F32 { 0 } else { self.extents.parameters * self.storage.bytes() };
-        self.extents.values * self.storage.bytes() + 4 * (self.extents.floats + 3 * self.extents.parameters) + weights
+        let batches = size_of::<u32>() * self.extents.labels + size_of::<Chosen>() * self.extents.chosen;
+        let floats = size_of::<f32>() * (self.extents.floats + 3 * self.extents.parameters);
+        self.extents.values * self.storage.bytes() + floats + weights + batches
     }
 }
 
@@ -102,13 +104,15 @@ pub(super) fn features(plan: &Plan) -> usize {
     plan.ops.last().and_then(|op| op.inputs.first()).map_or(0, |input| plan.values[input.0].channels)
 }
 
-fn check_plans(plans: &[Plan]) -> Result<(), CudaError> {
-    let Some(first) = plans.first() else { return Err(CudaError::Plan("no network".into())) };
+/// Refuses plans that cannot be trained together.
+pub(super) fn check_plans<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Result<(), CudaError> {
+    let mut plans = plans.into_iter().peekable();
+    let Some(&first) = plans.peek() else { return Err(CudaError::Plan("no network".into())) };
     for plan in plans {
-        let pixels = |plan: &Plan| plan.image.channels * plan.image.height * plan.image.width;
         let shared = [
             ("channels of images", first.image.channels, plan.image.channels),
-            ("pixels of images", pixels(first), pixels(plan)),
+            ("rows of images", first.image.height, plan.image.height),
+            ("columns of images", first.image.width, plan.image.width),
             ("classes", first.classes, plan.classes),
             ("features", features(first), features(plan)),
         ];

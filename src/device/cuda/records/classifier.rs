@@ -1,7 +1,7 @@
 //! Record of `kernels/classifier.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, THREADS, Task};
+use super::{BadTask, Checker, Lists, THREADS, Task, Work, product};
 use bytemuck::{Pod, Zeroable};
 
 /// The classifier of one candidate. Offsets are into floats unless said otherwise.
@@ -62,6 +62,14 @@ impl ClassifierTask {
         self.images.div_ceil(self.images_a_group)
     }
 
+    fn sizes(&self, storage: Storage) -> Sizes {
+        Sizes {
+            values: product([self.images, self.pixels, self.channels]) * storage.bytes() as f64,
+            features: 4.0 * product([self.images, self.channels]),
+            logits: 4.0 * product([self.images, self.columns]),
+        }
+    }
+
     /// See [`Task::check`].
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
         let extents = &lists.extents;
@@ -95,9 +103,19 @@ impl ClassifierTask {
     }
 }
 
-/// A kernel that takes the classifier's record: how many threads it wants.
+/// Bytes of what the classifier's kernels read and write.
+struct Sizes {
+    /// The head's output, in the storage's format.
+    values: f64,
+    /// One float a channel of an image.
+    features: f64,
+    /// One float a class of an image.
+    logits: f64,
+}
+
+/// A kernel that takes the classifier's record: how many threads it wants, and how many bytes it moves at least.
 macro_rules! classifier_kernel {
-    ($(#[doc = $doc:literal])* $name:ident, $threads:expr) => {
+    ($(#[doc = $doc:literal])* $name:ident, $threads:expr, $bytes:expr) => {
         $(#[doc = $doc])*
         #[repr(transparent)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -109,6 +127,12 @@ macro_rules! classifier_kernel {
                 threads(&self.0, storage.vector() as u64).div_ceil(THREADS as u64)
             }
 
+            fn work(&self, lists: &Lists) -> Work {
+                let bytes: fn(&ClassifierTask, Sizes) -> f64 = $bytes;
+                let bytes = bytes(&self.0, self.0.sizes(lists.storage));
+                Work { bytes, flops: bytes / 4.0 }
+            }
+
             fn check(&self, lists: &Lists) -> Result<(), BadTask> {
                 self.0.check(lists)
             }
@@ -118,21 +142,22 @@ macro_rules! classifier_kernel {
 
 classifier_kernel! {
     /// Global average pool: a thread takes a vector of an image.
-    Pool, |task, vector| u64::from(task.images) * u64::from(task.channels) / vector
+    Pool, |task, vector| u64::from(task.images) * u64::from(task.channels) / vector, |_, of| of.values + 4.0 * of.features
 }
 classifier_kernel! {
     /// Loss: a warp takes an image.
-    Loss, |task, _| u64::from(task.images) * 32
+    Loss, |task, _| u64::from(task.images) * 32, |task, of| 2.0 * of.logits + 12.0 * f64::from(task.images)
 }
 classifier_kernel! {
     /// Gradient of the bias: a thread takes a class.
-    BiasGradient, |task, _| task.columns.into()
+    BiasGradient, |task, _| task.columns.into(), |_, of| of.logits
 }
 classifier_kernel! {
     /// Back through the pool: a thread takes four channels of a group of images.
-    Unpool, |task, _| u64::from(task.groups()) * u64::from(task.channels) / 4
+    Unpool, |task, _| u64::from(task.groups()) * u64::from(task.channels) / 4, |_, of| 5.0 * of.features
 }
 classifier_kernel! {
     /// Gradient of the head's raw output: a thread takes a vector of a pixel.
-    HeadGradient, |task, vector| u64::from(task.images) * u64::from(task.pixels) * u64::from(task.channels) / vector
+    HeadGradient, |task, vector| u64::from(task.images) * u64::from(task.pixels) * u64::from(task.channels) / vector,
+    |_, of| 2.0 * of.values + of.features
 }

@@ -1,7 +1,7 @@
 //! Record of `kernels/depthwise.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, Task, slices};
+use super::{BadTask, Checker, Lists, Task, Work, product, slices};
 use bytemuck::{Pod, Zeroable};
 
 /// Pixels of a tile.
@@ -129,6 +129,12 @@ impl DepthwiseTask {
         }
     }
 
+    /// Elements of an input and of the output, and inputs.
+    fn sizes(&self) -> (f64, f64, f64) {
+        let inputs = product([self.images, self.in_height, self.in_width, self.channels]);
+        (inputs, product([self.images, self.height, self.width, self.channels]), self.edges.into())
+    }
+
     fn back_tiles(&self) -> u32 {
         let tile = Tile { rows: self.back_log_rows, columns: self.back_log_columns, images: self.back_log_images };
         tile.count(self.in_height, self.in_width, self.images)
@@ -144,6 +150,12 @@ impl Task for DepthwiseTask {
     fn tiles(&self, _: Storage) -> u64 {
         let tile = Tile { rows: self.log_rows, columns: self.log_columns, images: self.log_images };
         u64::from(tile.count(self.height, self.width, self.images)) * slices(self.channels)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        let (inputs, outputs, edges) = self.sizes();
+        let bytes = (edges * inputs + outputs) * lists.storage.bytes() as f64 + 36.0 * f64::from(self.channels);
+        Work { bytes, flops: 2.0 * edges * inputs + 18.0 * outputs }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
@@ -170,6 +182,15 @@ pub struct DepthwiseBackward(pub DepthwiseTask);
 impl Task for DepthwiseBackward {
     fn tiles(&self, _: Storage) -> u64 {
         u64::from(self.0.groups()) * slices(self.0.channels)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        let (inputs, outputs, edges) = self.0.sizes();
+        let values = (edges + 1.0) * inputs + outputs;
+        let floats = product([self.0.groups(), 10 + self.0.edges, self.0.channels]) + product([9, self.0.channels]);
+        // The weighted sum again, both gradients of the convolution, the sums of the gradient and its products.
+        let flops = 2.0 * edges * inputs + 36.0 * outputs + (1.0 + 2.0 * edges) * inputs;
+        Work { bytes: values * lists.storage.bytes() as f64 + 4.0 * floats, flops }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

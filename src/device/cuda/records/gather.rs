@@ -1,7 +1,7 @@
 //! Records of `kernels/gather.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, SLICE, THREADS, Task, slices};
+use super::{BadTask, Checker, Lists, SLICE, THREADS, Task, Work, product, slices};
 use bytemuck::{Pod, Zeroable};
 
 /// Rows that a thread takes of a tile.
@@ -48,6 +48,11 @@ impl Task for GatherTask {
         u64::from(self.rows.div_ceil(self.rows_per_tile)) * slices(self.channels)
     }
 
+    fn work(&self, lists: &Lists) -> Work {
+        let (values, edges) = (product([self.rows, self.channels]), f64::from(self.edges));
+        Work { bytes: (edges + 1.0) * values * lists.storage.bytes() as f64, flops: 2.0 * edges * values }
+    }
+
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
         let extents = &lists.extents;
         let check = Checker { record: "gather" };
@@ -90,6 +95,13 @@ impl SumsTask {
 impl Task for SumsTask {
     fn tiles(&self, _: Storage) -> u64 {
         u64::from(self.groups()) * slices(self.channels)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        let (values, edges) = (product([self.rows, self.channels]), f64::from(self.edges));
+        let partials = product([self.groups(), 1 + self.edges, self.channels]);
+        let bytes = (edges + 1.0) * values * lists.storage.bytes() as f64 + 4.0 * partials;
+        Work { bytes, flops: (1.0 + 2.0 * edges) * values }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

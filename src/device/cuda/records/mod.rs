@@ -58,10 +58,34 @@ pub struct BadTask {
     pub extent: u64,
 }
 
+/// What something takes at least: everything read and written once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Bytes.
+    pub bytes: f64,
+    /// Floating-point operations; a multiply-add is two.
+    pub flops: f64,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Work) {
+        self.bytes += other.bytes;
+        self.flops += other.flops;
+    }
+}
+
+/// A product of sizes.
+fn product<const N: usize>(sizes: [u32; N]) -> f64 {
+    sizes.into_iter().map(f64::from).product()
+}
+
 /// A record of a grouped launch.
 pub trait Task: Pod {
     /// Number of blocks that work on it.
     fn tiles(&self, storage: Storage) -> u64;
+
+    /// What it takes at least, a checked task.
+    fn work(&self, lists: &Lists) -> Work;
 
     /// Checks everything it points at.
     ///

@@ -1,7 +1,7 @@
 //! Records of `kernels/normalise.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, NONE, Task, slices};
+use super::{BadTask, Checker, Lists, NONE, Task, Work, product, slices};
 use bytemuck::{Pod, Zeroable};
 
 /// A gather that reads an output.
@@ -51,6 +51,11 @@ pub struct NormTask {
 impl Task for NormTask {
     fn tiles(&self, _: Storage) -> u64 {
         slices(self.channels)
+    }
+
+    fn work(&self, _: &Lists) -> Work {
+        let vectors = 2 * self.rows.div_ceil(self.rows_per_tile) + 4 + 6 + 2 * self.readers;
+        Work { bytes: 4.0 * product([vectors, self.channels]), flops: product([vectors, self.channels]) }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
@@ -124,6 +129,12 @@ pub struct GradientTask {
 impl Task for GradientTask {
     fn tiles(&self, _: Storage) -> u64 {
         1
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        let consumers = lists.consumers.iter().skip(self.first_consumer as usize).take(self.consumers as usize);
+        let vectors = 4 + 2 + 4 + consumers.map(|consumer| 2 * consumer.groups + 2).sum::<u32>();
+        Work { bytes: 4.0 * product([vectors, self.channels]), flops: product([vectors, self.channels]) }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

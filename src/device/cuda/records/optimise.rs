@@ -1,7 +1,7 @@
 //! Records of `kernels/optimise.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, THREADS, Task};
+use super::{BadTask, Checker, Lists, THREADS, Task, Work, product};
 use bytemuck::{Pod, Zeroable};
 
 /// What changes from step to step.
@@ -39,6 +39,13 @@ pub struct TensorTask {
 impl Task for TensorTask {
     fn tiles(&self, _: Storage) -> u64 {
         u64::from(self.floats).div_ceil(4 * THREADS as u64)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        let rounded = if lists.storage == Storage::F32 { 0 } else { lists.storage.bytes() };
+        // Parameter and momentum read and written; the gradient written and, without partial sums, read.
+        let bytes = 16 + 4 * (self.splits as usize).max(1) + 4 + rounded;
+        Work { bytes: bytes as f64 * f64::from(self.floats), flops: product([4 + self.splits, self.floats]) }
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

@@ -1,7 +1,7 @@
 //! Records of `kernels/product.cu`: one layout, four uses that differ in the arenas they point into.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Extents, Lists, NONE, Task};
+use super::{BadTask, Checker, Extents, Lists, NONE, Task, Work, product};
 use bytemuck::{Pod, Zeroable};
 
 /// Rows and columns of a block of the result.
@@ -40,6 +40,18 @@ impl ProductTask {
 
     fn blocks(&self) -> u64 {
         u64::from(self.rows.div_ceil(BLOCK)) * u64::from(self.columns.div_ceil(BLOCK))
+    }
+
+    /// With operands and result of so many bytes an element.
+    fn work_of(&self, bytes: [usize; 3]) -> Work {
+        let copies = [1, 1, if self.split == 0 { 1 } else { u64::from(self.splits()) }];
+        let values = self.sizes().into_iter().zip(copies).zip(bytes);
+        let values: f64 = values.map(|((elements, copies), bytes)| (elements * copies) as f64 * bytes as f64).sum();
+        let moments = match self.moments {
+            NONE => 0.0,
+            _ => 8.0 * product([self.rows.div_ceil(BLOCK), self.columns]),
+        };
+        Work { bytes: values + moments, flops: 2.0 * product([self.rows, self.columns, self.depth]) }
     }
 
     /// Elements of left operand, right operand and result.
@@ -84,6 +96,10 @@ impl Task for Pointwise {
         self.0.blocks()
     }
 
+    fn work(&self, lists: &Lists) -> Work {
+        self.0.work_of([lists.storage.bytes(); 3])
+    }
+
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
         let extents = &lists.extents;
         Checker { record: "pointwise" }.channels(self.0.depth)?;
@@ -99,6 +115,10 @@ pub struct InputGradient(pub ProductTask);
 impl Task for InputGradient {
     fn tiles(&self, _: Storage) -> u64 {
         self.0.blocks()
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        self.0.work_of([lists.storage.bytes(); 3])
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
@@ -118,6 +138,10 @@ impl Task for WeightGradient {
         self.0.blocks() * u64::from(self.0.splits())
     }
 
+    fn work(&self, lists: &Lists) -> Work {
+        self.0.work_of([lists.storage.bytes(), lists.storage.bytes(), 4])
+    }
+
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
         self.0.partials("weight gradient", lists.extents.values, lists.extents)
     }
@@ -132,6 +156,10 @@ pub struct FullyConnected(pub ProductTask);
 impl Task for FullyConnected {
     fn tiles(&self, _: Storage) -> u64 {
         self.0.blocks()
+    }
+
+    fn work(&self, _: &Lists) -> Work {
+        self.0.work_of([4; 3])
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
@@ -149,6 +177,10 @@ pub struct FullyConnectedGradient(pub ProductTask);
 impl Task for FullyConnectedGradient {
     fn tiles(&self, _: Storage) -> u64 {
         self.0.blocks() * u64::from(self.0.splits())
+    }
+
+    fn work(&self, _: &Lists) -> Work {
+        self.0.work_of([4; 3])
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

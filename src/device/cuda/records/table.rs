@@ -3,7 +3,7 @@
 use super::super::device::{Buffer, Device};
 use super::super::error::CudaError;
 use super::super::storage::Storage;
-use super::{Consumer, Edge, Reader, Task};
+use super::{Consumer, Edge, Reader, Task, Work};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 
@@ -80,9 +80,10 @@ impl Tables {
     /// # Errors
     /// A task that points outside its arena or list; out of memory.
     pub fn table<T: Task>(&self, tasks: &[T]) -> Result<Table<T>, CudaError> {
-        let mut items = Vec::new();
+        let (mut items, mut work) = (Vec::new(), Work::default());
         for (number, task) in tasks.iter().enumerate() {
             task.check(&self.lists)?;
+            work += task.work(&self.lists);
             items.extend(
                 (0..task.tiles(self.lists.storage)).map(|tile| Item { task: number as u32, tile: tile as u32 }),
             );
@@ -93,6 +94,7 @@ impl Tables {
             extents: self.lists.extents,
             storage: self.lists.storage,
             lists: self.memory.clone(),
+            work,
         })
     }
 }
@@ -104,6 +106,8 @@ pub struct Table<T> {
     pub(in super::super) extents: Extents,
     pub(in super::super) storage: Storage,
     pub(in super::super) lists: Arc<ListMemory>,
+    /// Of all tasks.
+    pub(in super::super) work: Work,
 }
 
 impl<T> Table<T> {

@@ -1,7 +1,7 @@
 //! Records of `kernels/windows.cu`.
 
 use super::super::storage::Storage;
-use super::{BadTask, Checker, Lists, THREADS, Task, padded};
+use super::{BadTask, Checker, Lists, THREADS, Task, Work, padded, product};
 use crate::data::View;
 use bytemuck::{Pod, Zeroable};
 
@@ -40,11 +40,22 @@ impl WindowsTask {
     fn rows(&self) -> u64 {
         u64::from(self.images) * u64::from(self.height) * u64::from(self.width)
     }
+
+    /// From images of so many bytes a channel of a pixel.
+    fn work_from(&self, bytes: usize, lists: &Lists) -> Work {
+        let images = product([self.images, self.in_height, self.in_width, self.channels]);
+        let windows = self.rows() as f64 * f64::from(self.depth);
+        Work { bytes: images * bytes as f64 + windows * lists.storage.bytes() as f64, flops: 0.0 }
+    }
 }
 
 impl Task for WindowsTask {
     fn tiles(&self, storage: Storage) -> u64 {
         (self.rows() * u64::from(self.depth) / storage.vector() as u64).div_ceil(THREADS as u64)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        self.work_from(size_of::<f32>(), lists)
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {
@@ -65,6 +76,10 @@ pub struct AugmentedWindows(pub WindowsTask);
 impl Task for AugmentedWindows {
     fn tiles(&self, storage: Storage) -> u64 {
         self.0.tiles(storage)
+    }
+
+    fn work(&self, lists: &Lists) -> Work {
+        self.0.work_from(1, lists)
     }
 
     fn check(&self, lists: &Lists) -> Result<(), BadTask> {

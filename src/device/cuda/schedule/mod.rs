@@ -8,12 +8,13 @@ use self::products::{classifier_gradient, features_gradient, logits};
 use self::tasks::{Builder, LevelTasks, tensors};
 use super::device::Device;
 use super::error::CudaError;
+use super::images::ResidentImages;
 use super::launch::Arenas;
 use super::program::{Candidate, Program};
 use super::records::{
-    BiasGradient, ClassifierTask, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient, GatherTask,
-    GradientTask, HeadGradient, InputGradient, Loss, NONE, NormTask, Pointwise, Pool, ProductTask, SumsTask, Table,
-    Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
+    AugmentedWindows, BiasGradient, ClassifierTask, DepthwiseBackward, DepthwiseTask, FullyConnected,
+    FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NONE, NormTask, Pointwise,
+    Pool, ProductTask, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
 };
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ struct Classifiers {
 /// All tables for batches of one size.
 pub(super) struct Schedule {
     windows: Table<WindowsTask>,
+    augmented_windows: Table<AugmentedWindows>,
     levels: Vec<Level>,
     /// Moments are not wanted: the same products without them.
     evaluated: Vec<Table<Pointwise>>,
@@ -64,6 +66,9 @@ impl Schedule {
         let levels: Vec<LevelTasks> = program.levels.iter().map(|level| builder.level(level)).collect();
         let classifiers: Vec<ClassifierTask> = (0..program.candidates.len()).map(|c| builder.classifier(c)).collect();
         let windows: Vec<WindowsTask> = (0..program.candidates.len()).map(|c| builder.windows(c)).collect();
+        let chosen =
+            |(number, task)| AugmentedWindows(WindowsTask { source: (number * program.result_floats) as u64, ..task });
+        let augmented: Vec<AugmentedWindows> = windows.iter().copied().enumerate().map(chosen).collect();
         let optimiser: Vec<TensorTask> = program.candidates.iter().flat_map(tensors).collect();
         let tables = Tables::new(device, builder.lists)?;
         let norms: Vec<NormTask> = levels.iter().flat_map(|level| level.normalise.iter().copied()).collect();
@@ -72,6 +77,7 @@ impl Schedule {
             levels.iter().map(|level| tables.table(&level.pointwise.iter().map(unsummed).collect::<Vec<_>>()));
         Ok(Schedule {
             windows: tables.table(&windows)?,
+            augmented_windows: tables.table(&augmented)?,
             evaluated: evaluated.collect::<Result<_, _>>()?,
             levels: levels.iter().map(|level| Level::new(&tables, level)).collect::<Result<_, _>>()?,
             running_norms: tables.table(&norms)?,
@@ -80,12 +86,22 @@ impl Schedule {
         })
     }
 
-    /// Launches a training step.
+    /// Launches what makes the stem's windows: of the pixels in the floats, or of images on the device.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) fn windows(&self, arenas: &Arenas, images: Option<&ResidentImages>) -> Result<(), CudaError> {
+        match images {
+            None => arenas.windows(&self.windows),
+            Some(images) => arenas.windows_augmented(&self.augmented_windows, images),
+        }
+    }
+
+    /// Launches a training step after its [`windows`](Self::windows).
     ///
     /// # Errors
     /// The driver's.
     pub(super) fn train(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.windows(&self.windows)?;
         for level in &self.levels {
             arenas.gather(&level.gather)?;
             arenas.depthwise(&level.depthwise)?;
@@ -98,12 +114,11 @@ impl Schedule {
         arenas.sgd(&self.optimiser)
     }
 
-    /// Launches an evaluation with running statistics.
+    /// Launches an evaluation with running statistics after its [`windows`](Self::windows).
     ///
     /// # Errors
     /// The driver's.
     pub(super) fn evaluate(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.windows(&self.windows)?;
         arenas.normalise(&self.running_norms, false)?;
         for (level, pointwise) in self.levels.iter().zip(&self.evaluated) {
             arenas.gather(&level.gather)?;
