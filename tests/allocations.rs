@@ -20,7 +20,15 @@ fn steps_allocate_nothing() {
         network.load(&workload.weights());
         let mask = vec![1.0; workload.batch * network.features()];
         let dropout = Some(&mask[..]);
-        let step = Step { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-5, label_smoothing: 0.1, dropout };
+        let step = Step {
+            learning_rate: 0.1,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 5e-5,
+            gradient_clip: None,
+            label_smoothing: 0.1,
+            dropout,
+        };
         let counted = allocation_counter::measure(|| {
             network.train(batch, step);
             network.evaluate(batch, 0.1);

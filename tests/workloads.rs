@@ -60,7 +60,15 @@ fn run(workload: &Workload, threads: usize, set: InstructionSet) -> ([f64; 5], f
     network.load(&workload.weights());
     let (pixels, labels) = (workload.images(), workload.labels());
     let batch = Batch { pixels: &pixels, labels: &labels };
-    let step = Step { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-5, label_smoothing: 0.1, dropout: None };
+    let step = Step {
+        learning_rate: 0.1,
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 5e-5,
+        gradient_clip: None,
+        label_smoothing: 0.1,
+        dropout: None,
+    };
     let losses = std::array::from_fn(|_| network.train(batch, step).loss);
     (losses, network.evaluate(batch, 0.1).loss)
 }

@@ -18,7 +18,7 @@ use crate::space::space_of;
 use anyhow::Context;
 use clap::Args;
 use progress::Progress;
-use seeds::Seeds;
+pub(super) use seeds::Seeds;
 use std::path::{Path, PathBuf};
 
 /// The report's page and the results, in the directory of a comparison.

@@ -129,7 +129,15 @@ pub(super) fn json_line<T: Serialize>(value: &T) -> Result<String> {
 
 /// The step of the reference table.
 fn step(dropout: Option<&[f32]>) -> Step<'_> {
-    Step { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-5, label_smoothing: 0.1, dropout }
+    Step {
+        learning_rate: 0.1,
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 5e-5,
+        gradient_clip: None,
+        label_smoothing: 0.1,
+        dropout,
+    }
 }
 
 fn network(workload: &Workload, threads: usize) -> Network {

@@ -1,6 +1,9 @@
 //! `retrain`: the long training of a run's best network, or of another one, on all training data.
 
-use super::exit::{CommandResult, End};
+mod samples;
+
+use super::compare::Seeds;
+use super::exit::{CommandResult, End, UsageError};
 use super::interrupt::stop_flag;
 use super::network_source::{ArchitectureChoice, Chosen, lower};
 use super::output::{print, print_json};
@@ -22,7 +25,7 @@ const FOLDER: &str = "retrained";
 /// Keys the random streams of a network that is no candidate of the run.
 const NO_CANDIDATE: u64 = u64::MAX;
 
-/// Train a network on all training data and test it once
+/// Train a network on all training data and test it once; or samples of the distribution
 #[derive(Args)]
 pub(super) struct RetrainArguments {
     /// Directory of the run
@@ -38,6 +41,17 @@ pub(super) struct RetrainArguments {
     /// Seed of weights and order [default: the run's]
     #[arg(long)]
     seed: Option<u64>,
+    /// Instead of one network: so many draws of the learnt distribution, and beside them the best network and as many
+    /// random ones of each kind
+    #[arg(long, value_name = "N", conflicts_with_all = ["arch", "best", "seed"],
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    samples: Option<u32>,
+    /// Seeds with which each is trained: ranges such as 1..3, both ends included, and single ones [default: the run's]
+    #[arg(long, value_name = "LIST", requires = "samples")]
+    seeds: Option<Seeds>,
+    /// Kinds of random networks, divided by commas, or none [default: every kind of search.explorer that the space has]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "samples")]
+    against: Option<Vec<String>>,
     /// Directory for the network's files [default: RUN/retrained]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -76,10 +90,13 @@ fn learning_rate(text: &str) -> Result<f64, String> {
 
 pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
     let run = RunDirectory::open(&arguments.run)?;
-    let config = changed(&run.record.config, arguments);
+    let config = changed(&run.record.config, arguments)?;
     let mut bench = Workbench::of_run(&run.record.config)?;
     bench.threads = workbench::threads(arguments.threads.into());
     bench.engine = open_device(device_of(&config, arguments.device)?, config.run.precision, bench.threads)?;
+    if let Some(number) = arguments.samples {
+        return samples::execute(&samples::Request { arguments, number, run: &run, config: &config, bench: &bench });
+    }
     let chosen = arguments.choice.choose(&run, bench.space.as_ref())?;
     let plan = lower(&run, &bench, &chosen.architecture)?;
     let stop = stop_flag()?;
@@ -118,12 +135,17 @@ pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
 }
 
 /// The run's configuration with what the arguments change.
-fn changed(config: &Config, arguments: &RetrainArguments) -> Config {
+fn changed(config: &Config, arguments: &RetrainArguments) -> Result<Config, UsageError> {
     let mut config = config.clone();
     config.run.seed = arguments.seed.unwrap_or(config.run.seed);
     config.retrain.epochs = arguments.epochs.map_or(config.retrain.epochs, |epochs| epochs as usize);
-    config.retrain.learning_rate = arguments.learning_rate.unwrap_or(config.retrain.learning_rate);
-    config
+    let (rate, end) =
+        (arguments.learning_rate.unwrap_or(config.retrain.learning_rate), config.retrain.learning_rate_end);
+    if rate < end {
+        return Err(UsageError(format!("--learning-rate {rate}: must be at least retrain.learning_rate_end = {end}")));
+    }
+    config.retrain.learning_rate = rate;
+    Ok(config)
 }
 
 fn name(chosen: &Chosen) -> String {

@@ -36,11 +36,44 @@ pub(super) struct SampleArguments {
 
 /// One draw.
 #[derive(Serialize)]
-struct Sample {
-    log_probability: f64,
+pub(super) struct Sample {
+    pub log_probability: f64,
     /// The key that isomorphic architectures share.
-    key: String,
-    architecture: Architecture,
+    pub key: String,
+    pub architecture: Architecture,
+}
+
+/// Legal architectures from a generator, one after the other.
+pub(super) struct Draws<'a> {
+    generator: &'a Fitted,
+    space: &'a dyn Space,
+    seed: u64,
+    chunk: u64,
+}
+
+impl<'a> Draws<'a> {
+    /// The draws of this seed.
+    pub fn new(generator: &'a Fitted, space: &'a dyn Space, seed: u64) -> Self {
+        Draws { generator, space, seed, chunk: 0 }
+    }
+
+    /// At least one and at most so many of the next draws.
+    ///
+    /// # Errors
+    /// A generator that does not suit the space, or draws nothing legal.
+    pub fn next(&mut self, most: u64) -> anyhow::Result<Vec<Sample>> {
+        let most = most.min(CHUNK as u64) as usize;
+        for vain in 0..MOST_VAIN_CHUNKS {
+            let key = StreamKey { seed: self.seed, purpose: Purpose::UserSample, candidate: 0, epoch: self.chunk };
+            self.chunk += 1;
+            let mut samples = draw(self.generator, self.space, key, if vain == 0 { most } else { CHUNK })?;
+            samples.truncate(most);
+            if !samples.is_empty() {
+                return Ok(samples);
+            }
+        }
+        bail!("no legal architecture in the last {MOST_VAIN_CHUNKS} rounds of draws")
+    }
 }
 
 pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
@@ -48,25 +81,10 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
     let generator = run.generator()?;
     let space = space_of(&run.record.config)?;
     let seed = arguments.seed.unwrap_or(run.record.config.run.seed);
-    let (mut left, mut vain) = (arguments.number, 0);
-    for chunk in 0.. {
-        let count = left.min(CHUNK as u64);
-        if count == 0 {
-            break;
-        }
-        if vain == MOST_VAIN_CHUNKS {
-            bail!("no legal architecture in the last {MOST_VAIN_CHUNKS} rounds of draws");
-        }
-        let key = StreamKey { seed, purpose: Purpose::UserSample, candidate: 0, epoch: chunk };
-        let count = if vain == 0 { count as usize } else { CHUNK };
-        let mut samples = draw(&generator, space.as_ref(), key, count)
-            .with_context(|| format!("the generator of {} does not suit its space", run.path.display()))?;
-        samples.truncate(left.min(CHUNK as u64) as usize);
-        if samples.is_empty() {
-            vain += 1;
-            continue;
-        }
-        vain = 0;
+    let mut draws = Draws::new(&generator, space.as_ref(), seed);
+    let mut left = arguments.number;
+    while left > 0 {
+        let samples = draws.next(left).with_context(|| unsuitable(&run))?;
         let first = left == arguments.number;
         print(&if arguments.json { json_lines(&samples, first)? } else { table(&samples, first)? })?;
         left -= samples.len() as u64;
@@ -75,6 +93,11 @@ pub(super) fn execute(arguments: &SampleArguments) -> CommandResult {
         print("\n]\n")?;
     }
     Ok(End::Done)
+}
+
+/// What is wrong where a run's generator draws no architectures of its space.
+pub(super) fn unsuitable(run: &RunDirectory) -> String {
+    format!("the generator of {} does not suit its space", run.path.display())
 }
 
 /// So many draws, less those that are no legal architecture.

@@ -9,6 +9,7 @@ use super::run_directory::{GENERATOR_FILE, REPORT_FILE, read_weights};
 use super::training::{BEST, LongTraining, Network, write_architecture, write_onnx, write_weights};
 use super::workbench::{Images, Material, Workbench};
 use crate::config::{Config, OracleKind};
+use crate::generator::Fitted;
 use crate::net::{Plan, Weights};
 use crate::oracle::{EpochReport, Oracle, SupernetOracle, TrainingOracle, lower};
 use crate::report::{MANIFEST_FILE_NAME, Manifest, html};
@@ -18,6 +19,9 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// The generator that draws networks to train the supernet with: a copy, so that a resumed run has the same.
+const PATHS_FILE: &str = "paths.safetensors";
 
 /// The weights that all candidates share.
 const SUPERNET_FILE: &str = "supernet.safetensors";
@@ -116,6 +120,10 @@ impl Session<'_> {
     fn supernet(&self, images: &Images) -> anyhow::Result<Option<SupernetOracle>> {
         let data = (Arc::clone(&images.dataset), &*images.splits);
         let mut oracle = SupernetOracle::new(self.config, data, self.bench.threads)?;
+        if let Some(file) = &self.config.oracle.supernet.path_generator {
+            let failed = || format!("oracle.path_generator, {}", file.display());
+            oracle = oracle.with_generator(self.path_generator(file)?).with_context(failed)?;
+        }
         let path = self.directory.join(SUPERNET_FILE);
         // A file that cannot be read is made anew.
         if let Ok(checkpoint) = std::fs::read(&path) {
@@ -131,6 +139,17 @@ impl Session<'_> {
             files::write(&path, &oracle.checkpoint())
         };
         Ok(oracle.train(epoch_done, self.stop)?.then_some(oracle))
+    }
+
+    /// The run's own copy of the generator in a file, made now if it is not there.
+    fn path_generator(&self, file: &Path) -> anyhow::Result<Fitted> {
+        let kept = self.directory.join(PATHS_FILE);
+        if !kept.exists() {
+            Fitted::load(file).context("oracle.path_generator")?;
+            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            files::write(&kept, &bytes)?;
+        }
+        Ok(Fitted::load(&kept)?)
     }
 
     /// The best network's weights: those of the file in a finished run, else trained now. `None`: stopped.

@@ -2,7 +2,7 @@
 
 use super::exit::UsageError;
 use super::output::remark;
-use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind};
+use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind, TrainingConfig};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::generator::Generator;
@@ -166,19 +166,36 @@ impl Workbench {
 /// # Errors
 /// An explicit CUDA device for others.
 pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result<DeviceChoice> {
-    let (space, oracle) = (config.space.kind, config.oracle.kind);
-    match wanted {
-        _ if space == SpaceKind::Randwire && oracle == OracleKind::Training => Ok(wanted),
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(DeviceChoice::Cpu),
-        DeviceChoice::Cuda(_) => {
-            let space = space.name();
-            Err(UsageError(format!(
-                "device {wanted}: the networks of space.kind = {space:?} have no CUDA kernels, nor are tables looked up \
-                 there; choose `cpu` or `auto`"
-            ))
-            .into())
+    match (only_on_cpu(config), wanted) {
+        (None, _) => Ok(wanted),
+        (Some(_), DeviceChoice::Auto | DeviceChoice::Cpu) => Ok(DeviceChoice::Cpu),
+        (Some(why), DeviceChoice::Cuda(_)) => {
+            Err(UsageError(format!("device {wanted}: {why}; choose `cpu` or `auto`")).into())
         }
     }
+}
+
+/// What of a configuration the CUDA path cannot do.
+fn only_on_cpu(config: &Config) -> Option<String> {
+    let space = config.space.kind;
+    if space != SpaceKind::Randwire || config.oracle.kind != OracleKind::Training {
+        let space = space.name();
+        return Some(format!(
+            "the networks of space.kind = {space:?} have no CUDA kernels, nor are tables looked up there"
+        ));
+    }
+    if config.space.second_stem_stride > 0 {
+        return Some("space.second_stem_stride: the stem's second convolution has no CUDA kernel".into());
+    }
+    let trainings = [("oracle", &config.oracle.training), ("retrain", &config.retrain)];
+    trainings.into_iter().find_map(|(section, training)| {
+        let key = match training {
+            TrainingConfig { nesterov: true, .. } => "nesterov",
+            TrainingConfig { gradient_clip, .. } if *gradient_clip > 0.0 => "gradient_clip",
+            _ => return None,
+        };
+        Some(format!("{section}.{key}: the CUDA kernels' optimiser has it not"))
+    })
 }
 
 /// `threads` of a configuration as a number: 0 is one for every core.

@@ -48,6 +48,10 @@ const UNIT: Interval = Interval::closed(0.0, 1.0);
 const FRACTION: Form = Form::Number(Interval::above(0.0, 1.0));
 const BELOW_ONE: Form = Form::Number(Interval::below(0.0, 1.0));
 const RATE: Form = Form::Number(Interval::above(0.0, 10.0));
+const RATE_END: Form = Form::Number(Interval::closed(0.0, 10.0));
+const RESTARTS: Form = Form::Integer(0, 100_000);
+const FACTOR: Form = Form::Integer(1, 1000);
+const CLIP: Form = Form::Number(Interval::closed(0.0, 1e6));
 const DECAY: Form = Form::Number(UNIT);
 const EPOCHS: Form = Form::Integer(1, 100_000);
 /// Batch normalisation needs two images.
@@ -58,8 +62,13 @@ const COUNT: Form = Form::Integer(1, 1_000_000_000);
 const DATA_FRACTION: &str = "share of the training images that is used";
 const TRAINING_EPOCHS: &str = "passes over them";
 const TRAINING_BATCH: &str = "images in a step";
-const LEARNING_RATE: &str = "learning rate at the start; it falls to 0 along a cosine";
+const LEARNING_RATE: &str = "learning rate at the start; it falls along a cosine";
+const LEARNING_RATE_END: &str = "learning rate at the end of the cosine";
+const RESTART_EPOCHS: &str = "after so many epochs the cosine begins anew (SGDR); 0: one cosine over all epochs";
+const RESTART_FACTOR: &str = "restart_epochs: every further cosine is so many times as long as the one before";
 const MOMENTUM: &str = "momentum of stochastic gradient descent";
+const NESTEROV: &str = "whether the momentum is Nesterov's";
+const GRADIENT_CLIP: &str = "a gradient, of all parameters together, that is longer is cut to this length; 0: none is";
 const WEIGHT_DECAY: &str = "L2 penalty on every parameter";
 const LABEL_SMOOTHING: &str = "share of the target that is spread over all classes";
 const DROPOUT: &str = "probability that a feature before the classifier is dropped";
@@ -108,6 +117,13 @@ pub(super) const KEYS: &[Key] = &[
         Form::Integer(8, 1024),
         "folder: pictures become squares of so many pixels a side (shorter side resized, then the middle)",
     ),
+    key(
+        "data",
+        "training_images",
+        "0",
+        Form::Integer(0, 100_000_000),
+        "images to train on, of those that are not held out, in proportion to the classes; 0: all; at most all",
+    ),
     key("data", "validation_images", "3000", IMAGES, "images held out to score candidates"),
     key(
         "data",
@@ -140,6 +156,14 @@ pub(super) const KEYS: &[Key] = &[
         "randwire, nasbench101 (published: 128): channels of the first stage or stack; enas (published: 36): of every layer",
     ),
     key("space", "stem_stride", "1", Form::Integer(1, 2), "randwire: stride of the first convolution"),
+    key(
+        "space",
+        "second_stem_stride",
+        "0",
+        Form::Integer(0, 2),
+        "randwire: stride of a second convolution before the stages, of space.channels; 0: there is none (published, 224 px: \
+         both strides 2)",
+    ),
     key("space", "head", "128", Form::Integer(1, 65_536), "randwire: channels of the 1x1 convolution before the pool"),
     key("space", "vertices", "7", Form::Integer(3, 7), "nasbench101: the most vertices of a cell"),
     key("space", "stacks", "3", Form::Integer(1, 6), "nasbench101, trained: stacks; each doubles the channels"),
@@ -317,6 +341,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "oracle",
+        "path_generator",
+        "\"\"",
+        Form::File,
+        "supernet: an earlier run's generator.safetensors, seen from the configuration file's folder, which draws the network of \
+         every other step; \"\": the explorer draws all",
+    ),
+    key(
+        "oracle",
         "candidates_per_batch",
         "0",
         Form::Integer(0, 65_536),
@@ -326,8 +358,13 @@ pub(super) const KEYS: &[Key] = &[
     key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),
     key("oracle", "batch", "64", BATCH, TRAINING_BATCH),
     key("oracle", "learning_rate", "0.1", RATE, LEARNING_RATE),
+    key("oracle", "learning_rate_end", "0.0", RATE_END, LEARNING_RATE_END),
+    key("oracle", "restart_epochs", "0", RESTARTS, RESTART_EPOCHS),
+    key("oracle", "restart_factor", "2", FACTOR, RESTART_FACTOR),
     key("oracle", "momentum", "0.9", BELOW_ONE, MOMENTUM),
+    key("oracle", "nesterov", "false", Form::Flag, NESTEROV),
     key("oracle", "weight_decay", "5e-5", DECAY, WEIGHT_DECAY),
+    key("oracle", "gradient_clip", "0.0", CLIP, GRADIENT_CLIP),
     key("oracle", "label_smoothing", "0.1", BELOW_ONE, LABEL_SMOOTHING),
     key("oracle", "dropout", "0.0", BELOW_ONE, DROPOUT),
     key("oracle", "augmentation", "false", Form::Flag, AUGMENTATION),
@@ -335,8 +372,13 @@ pub(super) const KEYS: &[Key] = &[
     key("retrain", "epochs", "30", EPOCHS, TRAINING_EPOCHS),
     key("retrain", "batch", "64", BATCH, TRAINING_BATCH),
     key("retrain", "learning_rate", "0.1", RATE, LEARNING_RATE),
+    key("retrain", "learning_rate_end", "0.0", RATE_END, LEARNING_RATE_END),
+    key("retrain", "restart_epochs", "0", RESTARTS, RESTART_EPOCHS),
+    key("retrain", "restart_factor", "2", FACTOR, RESTART_FACTOR),
     key("retrain", "momentum", "0.9", BELOW_ONE, MOMENTUM),
+    key("retrain", "nesterov", "false", Form::Flag, NESTEROV),
     key("retrain", "weight_decay", "5e-5", DECAY, WEIGHT_DECAY),
+    key("retrain", "gradient_clip", "0.0", CLIP, GRADIENT_CLIP),
     key("retrain", "label_smoothing", "0.1", BELOW_ONE, LABEL_SMOOTHING),
     key("retrain", "dropout", "0.0", BELOW_ONE, DROPOUT),
     key("retrain", "augmentation", "false", Form::Flag, AUGMENTATION),

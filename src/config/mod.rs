@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// As there, with the file's name; also when it cannot be read.
     ///
-    /// A relative `oracle.table`, `data.path` or `data.cache` of the file is one beside the file.
+    /// A relative `oracle.table`, `oracle.path_generator`, `data.path` or `data.cache` of the file is one beside the file.
     pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
         let unreadable = |reason: String| ConfigError::Read { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
@@ -73,6 +73,7 @@ impl Config {
             // What the command line names is seen from where the user stands.
             for (key, named) in [
                 ("oracle.table", &mut config.oracle.table),
+                ("oracle.path_generator", &mut config.oracle.supernet.path_generator),
                 ("data.path", &mut config.data.path),
                 ("data.cache", &mut config.data.cache),
             ] {
@@ -143,6 +144,9 @@ pub struct DataConfig {
     pub cache: Option<PathBuf>,
     /// Side of the squares that the pictures of a `folder` are resized and cropped to, in pixels.
     pub size: usize,
+    /// Most images to train on, validation images aside; 0: all.
+    #[serde(default)]
+    pub training_images: usize,
     /// Images held out for validation (the reward).
     pub validation_images: usize,
     /// Images held out for the final test; ignored where the data set has a test part of its own.
@@ -188,9 +192,22 @@ impl DataSource {
 }
 
 impl DataConfig {
+    /// How many of so many images that are not held out are trained on.
+    pub fn trained_on(&self, images: usize) -> usize {
+        if self.training_images == 0 { images } else { images.min(self.training_images) }
+    }
+
     /// This data set from its usual place, everything else at its default.
     pub fn of(source: DataSource) -> DataConfig {
-        DataConfig { source, path: None, cache: None, size: 64, validation_images: 3000, test_images: 2000 }
+        DataConfig {
+            source,
+            path: None,
+            cache: None,
+            size: 64,
+            training_images: 0,
+            validation_images: 3000,
+            test_images: 2000,
+        }
     }
 }
 
@@ -207,6 +224,9 @@ pub struct SpaceConfig {
     pub channels: usize,
     /// Stride of the stem convolution, 1 or 2.
     pub stem_stride: usize,
+    /// RandWire: stride of a second convolution before the stages; 0: there is none.
+    #[serde(default)]
+    pub second_stem_stride: usize,
     /// Channels of the 1x1 convolution before the pool.
     pub head: usize,
     /// NAS-Bench-101: the most vertices of a cell.
@@ -329,6 +349,9 @@ impl OracleKind {
 pub struct SupernetConfig {
     /// Training images from which a candidate's batch-norm statistics are taken before it is scored.
     pub statistics_images: usize,
+    /// The generator that every other step's network is drawn from; `None`: the explorer draws all.
+    #[serde(default)]
+    pub path_generator: Option<PathBuf>,
 }
 
 /// Where rewards come from.
@@ -386,16 +409,36 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Images in a step.
     pub batch: usize,
-    /// Learning rate at the start; it falls to 0 along a cosine.
+    /// Learning rate at the start; it falls along a cosine.
     pub learning_rate: f64,
+    /// Learning rate at the end of the cosine.
+    #[serde(default)]
+    pub learning_rate_end: f64,
+    /// Epochs after which the cosine begins anew; 0: never.
+    #[serde(default)]
+    pub restart_epochs: usize,
+    /// Every further cosine is so many times as long as the one before.
+    #[serde(default = "restart_factor")]
+    pub restart_factor: usize,
     /// SGD's momentum.
     pub momentum: f64,
+    /// Whether the momentum is Nesterov's.
+    #[serde(default)]
+    pub nesterov: bool,
     /// L2 penalty on every parameter.
     pub weight_decay: f64,
+    /// Longest gradient, of all parameters together; longer ones are scaled down. 0: any.
+    #[serde(default)]
+    pub gradient_clip: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Probability that a feature before the classifier is dropped.
     pub dropout: f64,
     /// Random crops and flips.
     pub augmentation: bool,
+}
+
+/// Where a journal of an earlier version does not say.
+fn restart_factor() -> usize {
+    2
 }

@@ -43,6 +43,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[data]\nsource = \"folder\"", &["data.path = \"\"", "\"folder\""]),
     ("[data]\nsize = 4", &["data.size = 4", "8 to 1024"]),
     ("[data]\ncache = true", &["data.cache = true", "folder"]),
+    ("[data]\ntraining_images = 50", &["oracle.batch = 64", "at most 50"]),
     ("[data]\nvalidation_images = 0", &["data.validation_images = 0"]),
     ("[data]\nvalidation_images = 9000", &["data.validation_images + data.test_images = 11000", "10000"]),
     ("[data]\nsource = \"fashion-mnist\"\nvalidation_images = 60000", &["data.validation_images = 60000"]),
@@ -94,6 +95,7 @@ const WRONG: &[(&str, &[&str])] = &[
         &["generator.hidden = 9", "15", "space.layers"],
     ),
     ("[oracle]\nkind = \"supernet\"", &["oracle.kind = \"supernet\"", "\"enas\"", "\"randwire\""]),
+    ("[oracle]\npath_generator = \"g\"", &["oracle.path_generator", "\"supernet\"", "leave it out"]),
     ("[oracle]\nstatistics_images = 1", &["oracle.statistics_images = 1", "from 2"]),
     ("[space]\nlayers = 0", &["space.layers = 0", "1 to 64"]),
     ("[oracle]\nkind = \"table\"", &["oracle.kind = \"table\"", "\"training\"", "\"randwire\""]),
@@ -117,6 +119,11 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[oracle]\ndata_fraction = 0", &["oracle.data_fraction = 0", "(0, 1]"]),
     ("[oracle]\ndata_fraction = 0.001", &["oracle.batch = 64", "oracle.data_fraction"]),
     ("[oracle]\nepochs = 0", &["oracle.epochs = 0"]),
+    ("[space]\nsecond_stem_stride = 3", &["space.second_stem_stride = 3", "0 to 2"]),
+    ("[oracle]\nlearning_rate_end = 0.2", &["oracle.learning_rate_end = 0.2", "at most oracle.learning_rate = 0.1"]),
+    ("[retrain]\nnesterov = true\nmomentum = 0.0", &["retrain.nesterov", "retrain.momentum", "above 0"]),
+    ("[retrain]\nrestart_factor = 0", &["retrain.restart_factor = 0", "from 1"]),
+    ("[oracle]\ngradient_clip = -1", &["oracle.gradient_clip = -1"]),
     ("[oracle]\nbatch = 1", &["oracle.batch = 1", "from 2"]),
     ("[oracle]\nmomentum = 1", &["oracle.momentum = 1", "[0, 1)"]),
     ("[oracle]\nweight_decay = -0.1", &["oracle.weight_decay = -0.1"]),
@@ -289,9 +296,23 @@ fn images_are_looked_for_beside_the_file_that_names_them() {
 }
 
 #[test]
-fn the_supernets_configuration_is_right() {
-    let config = Config::from_file(Path::new("configs/enas-smoke.toml"), &[]).unwrap();
-    assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
+fn the_supernets_configurations_are_right() {
+    let read = |name: &str| Config::from_file(&Path::new("configs").join(name), &[]).unwrap();
+    let (full, smoke, embedded) = (read("enas-cifar10.toml"), read("enas-cifar10-smoke.toml"), read("enas-smoke.toml"));
+    for config in [&full, &smoke, &embedded] {
+        assert_eq!((config.space.kind, config.oracle.kind), (SpaceKind::Enas, OracleKind::Supernet));
+    }
+    // Method, section 6.
+    assert_eq!((full.space.layers, full.space.channels, full.data.validation_images), (12, 36, 5000));
+    let TrainingConfig { epochs, batch, learning_rate, learning_rate_end, nesterov, .. } = full.oracle.training;
+    assert_eq!((epochs, batch, learning_rate, learning_rate_end, nesterov), (310, 128, 0.05, 0.0005, true));
+    // The smoke run has whatever decides which code runs.
+    for (of_full, of_smoke) in [(&full.oracle.training, &smoke.oracle.training), (&full.retrain, &smoke.retrain)] {
+        let path = |of: &TrainingConfig| (of.nesterov, of.augmentation, of.gradient_clip, of.restart_factor);
+        assert_eq!(path(of_full), path(of_smoke));
+        assert!([of_full, of_smoke].iter().all(|of| of.restart_epochs > 0 && of.dropout > 0.0));
+    }
+    assert_eq!((full.data.source, full.space.layers), (smoke.data.source, smoke.space.layers));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_budget(config)?;
     check_oracle(config)?;
     check_kinds(config)?;
+    check_training("oracle", &config.oracle.training)?;
+    check_training("retrain", &config.retrain)?;
     match config.space.kind {
         SpaceKind::Randwire => {
             check_data(config)?;
@@ -81,6 +83,10 @@ fn check_oracle(config: &Config) -> Result<(), ConfigError> {
     refuse(oracle.kind == OracleKind::Supernet && config.space.kind != SpaceKind::Enas, || {
         format!("oracle.kind = \"supernet\": only the networks of space.kind = \"enas\" share weights, not {space:?}")
     })?;
+    let paths = oracle.supernet.path_generator.is_some();
+    refuse(paths && oracle.kind != OracleKind::Supernet, || {
+        "oracle.path_generator: only oracle.kind = \"supernet\" reads it; leave it out".into()
+    })?;
     refuse(!tabulated && !trained, || {
         format!("oracle.kind = \"table\": must be \"training\" for space.kind = {space:?}")
     })?;
@@ -98,6 +104,16 @@ fn check_oracle(config: &Config) -> Result<(), ConfigError> {
 
 fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {
     if wrong { Err(ConfigError::Conflict(message())) } else { Ok(()) }
+}
+
+fn check_training(section: &str, training: &TrainingConfig) -> Result<(), ConfigError> {
+    let TrainingConfig { learning_rate, learning_rate_end, momentum, nesterov, .. } = *training;
+    refuse(learning_rate_end > learning_rate, || {
+        format!(
+            "{section}.learning_rate_end = {learning_rate_end}: must be at most {section}.learning_rate = {learning_rate}"
+        )
+    })?;
+    refuse(nesterov && momentum == 0.0, || format!("{section}.nesterov = true: {section}.momentum must be above 0"))
 }
 
 fn check_budget(config: &Config) -> Result<(), ConfigError> {
@@ -147,7 +163,7 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
         DataSource::FashionMnist => (FASHION_MNIST_TRAINING_IMAGES, data.validation_images, "data.validation_images"),
     };
     refuse(held_out >= images, || format!("{keys} = {held_out}: must be below {images}, the images of data.source"))?;
-    let training = images - held_out;
+    let training = data.trained_on(images - held_out);
     check_batch("oracle", &config.oracle.training, training)?;
     check_batch("retrain", &config.retrain, training)
 }

@@ -6,7 +6,6 @@ mod catalogue;
 mod dataset;
 mod download;
 mod error;
-mod memory;
 mod outline;
 mod packed;
 mod pictures;
@@ -20,7 +19,6 @@ pub use cache::cache_folder;
 pub use dataset::Dataset;
 pub use download::{Digest, Download, FetchError, Progress};
 pub use error::DataError;
-pub use memory::MemoryImages;
 pub use outline::{Outline, outline};
 pub use packed::PackedError;
 pub use pictures::PictureError;
@@ -54,7 +52,7 @@ pub fn load_and_say(config: &DataConfig, seed: u64, say: &dyn Fn(&str)) -> Resul
         (None, _) => sources::synthetic(seed),
     };
     let sizes = PartSizes { validation: config.validation_images, test: config.test_images };
-    let splits = Splits::new(&images, sizes, seed)?;
+    let splits = Splits::new(&images, sizes, |left| config.trained_on(left), seed)?;
     Ok((Dataset::new(images, &splits.train), splits))
 }
 

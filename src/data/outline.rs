@@ -43,7 +43,7 @@ pub fn outline(config: &DataConfig) -> Result<Outline, DataError> {
     let test = if own_test { images - facts.training } else { config.test_images };
     let held_out = config.validation_images.saturating_add(if own_test { 0 } else { test });
     let training = facts.training.checked_sub(held_out).filter(|&left| left > 0);
-    let training = training.ok_or(DataError::NoTrainingImages {
+    let training = training.map(|left| config.trained_on(left)).ok_or(DataError::NoTrainingImages {
         validation: config.validation_images,
         test: if own_test { 0 } else { test },
         available: facts.training,

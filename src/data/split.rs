@@ -26,8 +26,14 @@ pub(super) struct PartSizes {
 }
 
 impl Splits {
-    /// Splits the training part into training, validation and (unless there is an official one) test images.
-    pub(super) fn new(images: &Images, sizes: PartSizes, seed: u64) -> Result<Self, DataError> {
+    /// Splits the training part into training, validation and (unless there is an official one) test images. Of the images
+    /// that are left so many are trained on as `trained_on` says, at least one of every class.
+    pub(super) fn new(
+        images: &Images,
+        sizes: PartSizes,
+        trained_on: impl Fn(usize) -> usize,
+        seed: u64,
+    ) -> Result<Self, DataError> {
         let available = images.facts.training;
         let test = (available == images.labels.len()).then_some(sizes.test);
         let held_out = [("validation_images", Some(sizes.validation)), ("test_images", test)];
@@ -53,7 +59,7 @@ impl Splits {
         let validation = strata.take(sizes.validation, 0);
         match strata.classes.iter().position(Vec::is_empty) {
             Some(class) => Err(too_many(class)),
-            None => Ok(Splits { train: strata.rest(), validation, test }),
+            None => Ok(Splits { train: strata.take_of_rest(trained_on), validation, test }),
         }
     }
 }
@@ -98,8 +104,10 @@ impl Strata {
         sorted(taken.collect())
     }
 
-    fn rest(self) -> Vec<u32> {
-        sorted(self.classes.into_iter().flatten().collect())
+    /// So many of all that are left.
+    fn take_of_rest(mut self, count: impl Fn(usize) -> usize) -> Vec<u32> {
+        let left = self.classes.iter().map(Vec::len).sum();
+        self.take(count(left), 1)
     }
 }
 

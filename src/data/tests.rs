@@ -27,6 +27,19 @@ fn the_parts_are_disjoint_complete_stratified_and_ascending() {
 }
 
 #[test]
+fn a_part_of_the_training_images_is_taken_and_the_held_out_ones_stay() {
+    let all = config(DataSource::Embedded, 1500, 2005);
+    let (_, whole) = load(&all, 7).unwrap();
+    for (wanted, found) in [(123, 123), (4, 10), (6495, 6495), (9999, 6495)] {
+        let (data, some) = load(&DataConfig { training_images: wanted, ..all.clone() }, 7).unwrap();
+        assert_eq!((&some.validation, &some.test), (&whole.validation, &whole.test));
+        assert!(some.train.len() == found && some.train.is_sorted(), "{wanted}: {}", some.train.len());
+        assert!(some.train.iter().all(|image| whole.train.contains(image)));
+        assert!(class_counts(&data, &some.train).iter().all(|&count| count >= found / 10 && count <= found / 10 + 1));
+    }
+}
+
+#[test]
 fn the_seed_decides_the_parts() {
     let parts = |seed| load(&config(DataSource::Embedded, 1000, 1000), seed).unwrap().1;
     assert_eq!(parts(1), parts(1));
@@ -81,7 +94,7 @@ fn the_official_test_part_stays_the_test_part() {
     let labels: Vec<u16> = (0..70).map(|index| index % 2).collect();
     let mut images = dataset::Images::made_up(shape, 2, (0..70).collect(), labels);
     images.facts.training = 60;
-    let splits = Splits::new(&images, PartSizes { validation: 10, test: 7 }, 3).unwrap();
+    let splits = Splits::new(&images, PartSizes { validation: 10, test: 7 }, |left| left, 3).unwrap();
     assert_eq!(splits.test, (60..70).collect::<Vec<u32>>());
     let rest: BTreeSet<u32> = splits.train.iter().chain(&splits.validation).copied().collect();
     assert_eq!((splits.validation.len(), rest), (10, (0..60).collect()));

@@ -1,7 +1,7 @@
 //! RandWire (Xie et al. 2019): random graphs as the stages of a convolutional network.
 
-use super::build::{After, PlanBuilder};
-use super::plan::{ImageShape, Plan, ValueId};
+use super::build::{After, ConvolutionShape, PlanBuilder};
+use super::plan::{ImageShape, Plan, ValueId, Window};
 use crate::graph::Dag;
 
 /// Everything of a RandWire network but its wiring.
@@ -13,6 +13,8 @@ pub struct RandWireShape {
     pub channels: usize,
     /// Stride of the stem convolution.
     pub stem_stride: usize,
+    /// Stride of a second convolution behind it, of `channels`; `None`: there is none.
+    pub second_stem_stride: Option<usize>,
     /// Stride of every stage's source nodes.
     pub stage_strides: Vec<usize>,
     /// Channels of the 1x1 convolution before the pool.
@@ -25,7 +27,8 @@ pub struct RandWireShape {
 ///
 /// A node sums its inputs, weighted with sigmoids of learnt logits (one input: as it is), then ReLU, depthwise 3x3,
 /// pointwise 1x1, batch norm. Nodes without predecessors read the stage's input with the stage's stride and do the
-/// channel change; the stage's output is the mean of the nodes without successors. Stem: 3x3 convolution, batch norm.
+/// channel change; the stage's output is the mean of the nodes without successors. Stem: 3x3 convolution, batch norm, and
+/// where there is a second one ReLU, 3x3 convolution, batch norm.
 /// Head: pointwise, batch norm, ReLU, global average pool, dropout, fully connected.
 ///
 /// # Panics
@@ -33,7 +36,7 @@ pub struct RandWireShape {
 pub fn randwire(stages: &[Dag], shape: &RandWireShape) -> Plan {
     assert!(!stages.is_empty() && stages.len() == shape.stage_strides.len(), "one stride a stage");
     let mut builder = PlanBuilder::new(shape.image, shape.classes);
-    let mut inputs = vec![builder.stem((shape.channels / 2).max(1), shape.stem_stride, After::Norm)];
+    let mut inputs = vec![stem(&mut builder, shape)];
     for (stage, dag) in stages.iter().enumerate() {
         let input = builder.mean(inputs);
         let channels = shape.channels << stage;
@@ -51,4 +54,14 @@ pub fn randwire(stages: &[Dag], shape: &RandWireShape) -> Plan {
     let head = builder.head(inputs, shape.head);
     builder.classifier(head, true);
     builder.finish()
+}
+
+fn stem(builder: &mut PlanBuilder, shape: &RandWireShape) -> ValueId {
+    let half = (shape.channels / 2).max(1);
+    let Some(stride) = shape.second_stem_stride else {
+        return builder.stem(half, shape.stem_stride, After::Norm);
+    };
+    let first = builder.stem(half, shape.stem_stride, After::NormRelu);
+    let second = ConvolutionShape { inputs: half, outputs: shape.channels, window: Window::new(3, stride) };
+    builder.convolution("stem.second", vec![first], second, After::Norm)
 }

@@ -107,6 +107,7 @@ impl Workload {
             image: ImageShape { channels: file.image.channels, height: side, width: side },
             channels: file.channels,
             stem_stride: file.stem_stride,
+            second_stem_stride: None,
             stage_strides: file.stage_strides,
             head: file.head,
             classes: file.classes,

@@ -41,6 +41,7 @@ fn lower_randwire(stages: &[Dag], space: &SpaceConfig, dataset: &Dataset) -> Res
         image: dataset.shape(),
         channels: space.channels,
         stem_stride: space.stem_stride,
+        second_stem_stride: (space.second_stem_stride > 0).then_some(space.second_stem_stride),
         stage_strides: vec![2; stages.len()],
         head: space.head,
         classes: dataset.classes(),

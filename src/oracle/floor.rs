@@ -133,6 +133,7 @@ mod tests {
             image: ImageShape { channels: 1, height: 4, width: 4 },
             channels: 16,
             stem_stride: 1,
+            second_stem_stride: None,
             stage_strides: vec![2],
             head: 8,
             classes: 3,

@@ -8,6 +8,7 @@ mod floor;
 mod initial;
 mod pace;
 mod probe;
+mod rate;
 mod shared;
 mod supernet;
 mod tabular;
@@ -106,7 +107,7 @@ pub enum OracleError {
     /// A network of other layers or channels than those that share their weights.
     #[error("the network is none of those whose weights the supernet shares")]
     NotShared,
-    /// The explorer draws no network to train.
+    /// Explorer or generator draws no network to train.
     #[error("no network to train the supernet with: {0}")]
     Path(String),
     /// A cell whose input does not reach its output.

@@ -1,11 +1,11 @@
 //! What a training does step by step, whatever the device: how many steps, at which rate, on which images.
 
 use super::OracleError;
+use super::rate::learning_rate;
 use crate::config::TrainingConfig;
 use crate::data::{Augment, BatchRequest, epoch_order};
 use crate::random::{Purpose, Stream, StreamKey};
 use rand::RngExt;
-use std::f64::consts::PI;
 
 /// Steps and learning rates.
 #[derive(Clone, Copy)]
@@ -35,12 +35,6 @@ impl<'a> Pace<'a> {
     pub(super) fn learning_rate(&self, epoch: usize, step: usize) -> f64 {
         learning_rate(self.settings, epoch * self.steps + step, self.steps)
     }
-}
-
-/// Cosine from the configured rate to 0 over all steps; `steps` are those of an epoch.
-pub(super) fn learning_rate(settings: &TrainingConfig, step: usize, steps: usize) -> f64 {
-    let progress = step as f64 / (settings.epochs * steps) as f64;
-    settings.learning_rate * 0.5 * (1.0 + (PI * progress).cos())
 }
 
 /// An epoch of one candidate: the order of the images, their crops, and the dropout factors.

@@ -79,7 +79,15 @@ impl Probe<'_> {
     }
 }
 
-const STEP: Step = Step { learning_rate: 1e-3, momentum: 0.9, weight_decay: 0.0, label_smoothing: 0.1, dropout: None };
+const STEP: Step = Step {
+    learning_rate: 1e-3,
+    momentum: 0.9,
+    nesterov: false,
+    weight_decay: 0.0,
+    gradient_clip: None,
+    label_smoothing: 0.1,
+    dropout: None,
+};
 
 /// Pixels that are not alike, and labels.
 fn made_up(plan: &Plan, images: usize) -> (Vec<f32>, Vec<u16>) {
@@ -101,6 +109,7 @@ mod tests {
                 image: ImageShape { channels: 3, height: 16, width: 16 },
                 channels,
                 stem_stride: 1,
+                second_stem_stride: None,
                 stage_strides: vec![1],
                 head: 16,
                 classes: 2,

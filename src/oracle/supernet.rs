@@ -2,13 +2,15 @@
 //! network; then candidates are scored with the shared weights.
 
 use super::candidate::lower;
-use super::pace::{draw_mask, learning_rate};
+use super::pace::draw_mask;
+use super::rate::learning_rate;
 use super::shared::SharedWeights;
-use super::training::Buffers;
+use super::training::{Buffers, step_of};
 use super::{Candidate, EpochReport, Evaluation, Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, SupernetConfig, TrainingConfig};
 use crate::data::{Augment, BatchRequest, Dataset, Splits, epoch_order};
-use crate::device::cpu::{InstructionSet, Network, NetworkOptions, Step};
+use crate::device::cpu::{InstructionSet, Network, NetworkOptions};
+use crate::generator::{Fitted, Sampler};
 use crate::graph::{Dag, LabelledGraph};
 use crate::net::Plan;
 use crate::random::{Purpose, StreamKey};
@@ -37,6 +39,8 @@ pub struct SupernetOracle {
     train: Vec<u32>,
     validation: Vec<u32>,
     weights: SharedWeights,
+    /// Draws the networks of every other step.
+    generator: Option<Fitted>,
     /// Mean training losses of the epochs that are done.
     losses: Vec<f64>,
 }
@@ -68,9 +72,20 @@ impl SupernetOracle {
             train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
             validation: splits.validation.clone(),
             weights: SharedWeights::new(&plans, seed),
+            generator: None,
             losses: Vec::new(),
             dataset,
         })
+    }
+
+    /// Draws the networks of every other step, from the second on, from this generator.
+    ///
+    /// # Errors
+    /// A generator of another space.
+    pub fn with_generator(mut self, generator: Fitted) -> Result<Self, OracleError> {
+        self.generator = Some(generator);
+        self.plan_of_step(1)?;
+        Ok(self)
     }
 
     /// Trained elements of the supernet.
@@ -126,14 +141,29 @@ impl SupernetOracle {
         Ok(true)
     }
 
-    /// The random network that a step trains: the configured explorers' in turn.
+    /// The random network that a step trains.
     fn plan_of_step(&self, step: usize) -> Result<Plan, OracleError> {
+        let architecture = match &self.generator {
+            Some(generator) if step % 2 == 1 => self.draw(generator, step)?,
+            _ => self.explore(step)?,
+        };
+        lower(&architecture, &self.space, &self.dataset)
+    }
+
+    fn draw(&self, generator: &Fitted, step: usize) -> Result<Architecture, OracleError> {
+        let key = StreamKey { seed: self.seed, purpose: Purpose::Supernet, candidate: 2, epoch: step as u64 };
+        let mut draws = generator.sample(&mut key.stream(), 1, &mut Sampler::new(1));
+        let components = draws.pop().map(|draw| draw.components).unwrap_or_default();
+        self.networks.assemble(components).map_err(|error| OracleError::Path(error.to_string()))
+    }
+
+    /// The configured explorers' in turn.
+    fn explore(&self, step: usize) -> Result<Architecture, OracleError> {
         let key = StreamKey { seed: self.seed, purpose: Purpose::Supernet, candidate: 1, epoch: step as u64 };
         let kinds = self.explorer.len().max(1);
         let kind = self.explorer.get(step % kinds).copied().unwrap_or(crate::config::ClassicalKind::Uniform);
         let drawn = self.networks.explore(&mut key.stream(), kind);
-        let architecture = drawn.map_err(|error| OracleError::Path(error.to_string()))?;
-        lower(&architecture, &self.space, &self.dataset)
+        drawn.map_err(|error| OracleError::Path(error.to_string()))
     }
 
     /// One pass over the images; the mean loss.
@@ -171,16 +201,9 @@ impl SupernetOracle {
             let key = StreamKey { seed, purpose: Purpose::Dropout, candidate: CANDIDATE, epoch: step as u64 };
             draw_mask(&mut key.stream(), settings.dropout, &mut mask);
         }
-        let result = network.train(
-            buffers.fill(&self.dataset, BatchRequest { indices, augment }),
-            Step {
-                learning_rate: learning_rate(settings, step, *steps) as f32,
-                momentum: settings.momentum as f32,
-                weight_decay: settings.weight_decay as f32,
-                label_smoothing: settings.label_smoothing as f32,
-                dropout: (settings.dropout > 0.0).then_some(&mask[..]),
-            },
-        );
+        let batch = buffers.fill(&self.dataset, BatchRequest { indices, augment });
+        let mask = (settings.dropout > 0.0).then_some(&mask[..]);
+        let result = network.train(batch, step_of(settings, learning_rate(settings, step, *steps), mask));
         self.weights.take(network.weights(), network.momentum());
         Ok(result.loss)
     }
@@ -272,6 +295,8 @@ impl Oracle for SupernetOracle {
 mod tests {
     use super::*;
     use crate::data;
+    use crate::generator::Generator;
+    use crate::space::ComponentShape;
 
     const SMALL: &str = "[data]\nsource = \"synthetic\"\nvalidation_images = 200\ntest_images = 50\n\
         [space]\nkind = \"enas\"\nlayers = 3\nchannels = 6\n[search]\nexplorer = [\"uniform\"]\n\
@@ -339,6 +364,23 @@ mod tests {
     }
 
     #[test]
+    fn every_other_step_trains_a_draw_of_the_generator() {
+        let generator = |nodes: usize| {
+            let shape = ComponentShape { nodes, operators: OPERATORS.len(), edge_operators: 0 };
+            Fitted::Gran(Generator::new(&[shape], &Config::from_toml(SMALL, &[]).unwrap().generator, 5, 0).unwrap())
+        };
+        let plain = oracle(1);
+        let drawing = oracle(1).with_generator(generator(3)).unwrap();
+        for step in 0..6 {
+            let (of_explorer, of_both) = (plain.plan_of_step(step).unwrap(), drawing.plan_of_step(step).unwrap());
+            assert_eq!(of_explorer == of_both, step % 2 == 0, "{step}");
+            assert_eq!(of_both, drawing.plan_of_step(step).unwrap());
+        }
+        let other = oracle(1).with_generator(generator(4)).err().unwrap();
+        assert!(other.to_string().contains("this space has 3"), "{other}");
+    }
+
+    #[test]
     fn a_single_network_learns_as_it_does_alone() {
         // One step on the shared weights is one step on a network that has these weights.
         let mut oracle = oracle(1);
@@ -349,15 +391,7 @@ mod tests {
         let mut alone = Network::new(&plan, NetworkOptions { batch: 50, threads: 1, set: InstructionSet::best() });
         alone.load(&weights);
         let mut buffers = Buffers::new(&plan, 50);
-        let rate = learning_rate(&oracle.settings, 0, 7) as f32;
-        let (decay, smoothing) = (oracle.settings.weight_decay as f32, oracle.settings.label_smoothing as f32);
-        let step = Step {
-            learning_rate: rate,
-            momentum: oracle.settings.momentum as f32,
-            weight_decay: decay,
-            label_smoothing: smoothing,
-            dropout: None,
-        };
+        let step = step_of(&oracle.settings, learning_rate(&oracle.settings, 0, 7), None);
         let batch = buffers.fill(&oracle.dataset, BatchRequest { indices: &indices, augment: None });
         let loss = alone.train(batch, step).loss;
         let other = networks(&oracle, 1).remove(0);

@@ -166,16 +166,8 @@ impl Training<'_> {
             if streams.drops() {
                 streams.draw_mask(mask);
             }
-            let result = network.train(
-                batch,
-                Step {
-                    learning_rate: pace.learning_rate(epoch, step) as f32,
-                    momentum: settings.momentum as f32,
-                    weight_decay: settings.weight_decay as f32,
-                    label_smoothing: settings.label_smoothing as f32,
-                    dropout: streams.drops().then_some(&*mask),
-                },
-            );
+            let mask = streams.drops().then_some(&*mask);
+            let result = network.train(batch, step_of(settings, pace.learning_rate(epoch, step), mask));
             if !result.loss.is_finite() {
                 return Err(OracleError::Diverged { epoch: epoch + 1, step: step + 1, loss: result.loss });
             }
@@ -183,6 +175,19 @@ impl Training<'_> {
             images += count;
         }
         Ok(Some(sum / images as f64))
+    }
+}
+
+/// A step at this rate, with these dropout factors.
+pub(super) fn step_of<'a>(settings: &TrainingConfig, rate: f64, dropout: Option<&'a [f32]>) -> Step<'a> {
+    Step {
+        learning_rate: rate as f32,
+        momentum: settings.momentum as f32,
+        nesterov: settings.nesterov,
+        weight_decay: settings.weight_decay as f32,
+        gradient_clip: (settings.gradient_clip > 0.0).then_some(settings.gradient_clip),
+        label_smoothing: settings.label_smoothing as f32,
+        dropout,
     }
 }
 

@@ -17,11 +17,9 @@ fn training(epochs: usize) -> TrainingConfig {
         epochs,
         batch: 64,
         learning_rate: 0.1,
-        momentum: 0.9,
-        weight_decay: 5e-5,
         label_smoothing: 0.1,
-        dropout: 0.0,
         augmentation: true,
+        ..Config::from_toml("", &[]).unwrap().retrain
     }
 }
 

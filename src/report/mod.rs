@@ -6,7 +6,7 @@ mod html;
 mod manifest;
 mod markup;
 pub mod onnx;
-mod statistics;
+pub(crate) mod statistics;
 pub mod svg;
 mod time;
 

@@ -8,6 +8,7 @@ mod interrupt;
 mod networks;
 mod parsers;
 mod resume;
+mod samples;
 mod support;
 mod tables;
 mod whole_run;

@@ -1,7 +1,8 @@
 //! Spaces of operators whose networks are trained: NAS-Bench-101's cells and ENAS's layers.
 
-use crate::support::{REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
+use crate::support::{FINISHED, REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
 use graphpnas_fast::store::fingerprint;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -89,10 +90,82 @@ fn a_supernet_scores_networks_and_survives_kills() {
     }
 }
 
+/// The smoke configuration on a part of CIFAR-10's records, made smaller still.
+#[test]
+fn the_smoke_configuration_takes_a_folder_with_a_part_of_the_records() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !records.join("cifar10_train_first2000.bin").exists() {
+        println!("skipped: no such data");
+        return;
+    }
+    let (place, smoke) = (Workplace::new(), "configs/enas-cifar10-smoke.toml");
+    let out = place.arg("run");
+    let (path, cache) = (format!("data.path={}", records.display()), format!("data.cache={}", place.arg("cache")));
+    let smaller = ["space.channels=4", "search.budget=12", "oracle.epochs=1", "retrain.epochs=2", "generator.epochs=2"];
+    let changes = smaller.iter().copied().chain([&path[..], &cache]).flat_map(|change| ["--set", change]);
+    let arguments: Vec<&str> = ["run", smoke, "--out", &out, "--quiet", "--json"].into_iter().chain(changes).collect();
+    succeed(&arguments);
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes(&place.path("run"), "manifest.json")).unwrap();
+    let images = ["training_images", "validation_images", "test_images"].map(|part| manifest["data"][part].as_u64());
+    assert_eq!(images, [1500, 500, 1000].map(Some), "{}", manifest["data"]);
+    let record = read(&place.path("run"));
+    assert!(record.candidates.iter().all(|candidate| candidate.outcome.as_ref().unwrap().failure.is_none()));
+    assert!(record.finished.unwrap().test_accuracy > 0.1);
+}
+
+#[test]
+fn a_supernet_learns_from_the_draws_of_an_earlier_run_s_generator() {
+    let place = Workplace::new();
+    let changes = [LAYERS, SUPERNET].concat();
+    place.run("first", &changes);
+    let (file, first) = (place.path("first/generator.safetensors"), place.path("first"));
+    let named = format!("--set=oracle.path_generator={}", file.display());
+    let changes = [&changes[..], &[named.as_str()]].concat();
+    place.run("second", &changes);
+    let second = place.path("second");
+    assert!(bytes(&second, "supernet.safetensors") != bytes(&first, "supernet.safetensors"));
+    assert!(bytes(&second, "paths.safetensors") == std::fs::read(&file).unwrap());
+
+    // A run that has begun does not need the file any more.
+    let (config, out, copy) = (place.config(), place.arg("killed"), place.path("killed/paths.safetensors"));
+    let arguments = [&["run", &config, "--out", &out, "--resume", "--quiet", "--threads", "1"][..], &changes].concat();
+    let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !copy.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    succeed(&arguments);
+    assert_eq!(fingerprint(&read(&place.path("killed"))), fingerprint(&read(&second)));
+    assert!(bytes(&place.path("killed"), "supernet.safetensors") == bytes(&second, "supernet.safetensors"));
+    let said = say(&[&["run", &config, "--out", &place.arg("third")][..], &changes].concat());
+    assert!(said.code == Some(1) && said.stderr.contains("oracle.path_generator"), "{said:?}");
+
+    let other = format!("--set=oracle.path_generator={}", FINISHED.arg("run/generator.safetensors"));
+    let changes = [LAYERS, SUPERNET, &[other.as_str()]].concat();
+    let said = say(&[&["run", &config, "--out", &place.arg("fourth"), "--quiet"][..], &changes].concat());
+    assert!(said.code == Some(1) && said.stderr.contains("oracle.path_generator, "), "{said:?}");
+}
+
 #[test]
 fn a_supernet_needs_networks_that_share_weights() {
     let place = Workplace::new();
     let said = say(&["run", &place.config(), "--out", &place.arg("run"), "--set", "oracle.kind=supernet"]);
     assert_ne!(said.code, Some(0));
     assert!(said.stderr.contains("only the networks of space.kind = \"enas\" share weights"), "{}", said.stderr);
+}
+
+#[test]
+fn what_the_cuda_kernels_cannot_do_is_refused_by_key() {
+    let place = Workplace::new();
+    for (change, key) in [
+        ("oracle.nesterov=true", "oracle.nesterov"),
+        ("retrain.gradient_clip=5.0", "retrain.gradient_clip"),
+        ("space.second_stem_stride=2", "space.second_stem_stride"),
+    ] {
+        let out = place.arg("run");
+        let said = say(&["run", &place.config(), "--out", &out, "--device", "cuda", "--set", change]);
+        assert!(said.code == Some(2) && said.stderr.contains(&format!("device cuda:0: {key}: ")), "{said:?}");
+    }
 }

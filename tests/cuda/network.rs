@@ -11,8 +11,15 @@ use graphpnas_fast::graph::Dag;
 use graphpnas_fast::net::{ImageShape, Plan, RandWireShape, Role, Tensor, Weights, randwire};
 use std::sync::Arc;
 
-const STEP: cpu::Step<'static> =
-    cpu::Step { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-3, label_smoothing: 0.1, dropout: None };
+const STEP: cpu::Step<'static> = cpu::Step {
+    learning_rate: 0.05,
+    momentum: 0.9,
+    nesterov: false,
+    weight_decay: 1e-3,
+    gradient_clip: None,
+    label_smoothing: 0.1,
+    dropout: None,
+};
 
 pub fn dag(nodes: usize, edges: &[[usize; 2]]) -> Dag {
     Dag::new(nodes, edges).unwrap()
@@ -23,6 +30,7 @@ pub fn shape(side: (usize, usize), channels: usize, strides: &[usize]) -> RandWi
         image: ImageShape { channels: 2, height: side.0, width: side.1 },
         channels,
         stem_stride: 1,
+        second_stem_stride: None,
         stage_strides: strides.to_vec(),
         head: 11,
         classes: 5,

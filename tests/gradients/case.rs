@@ -57,7 +57,15 @@ impl Case {
 
     pub fn step(&self) -> Step<'_> {
         let dropout = Some(&self.mask[..]);
-        Step { learning_rate: 0.0, momentum: 0.0, weight_decay: 0.0, label_smoothing: 0.1, dropout }
+        Step {
+            learning_rate: 0.0,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            gradient_clip: None,
+            label_smoothing: 0.1,
+            dropout,
+        }
     }
 
     /// Compares the logits of an evaluation with the reference's.

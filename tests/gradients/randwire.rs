@@ -22,6 +22,7 @@ fn shape(side: (usize, usize), channels: usize, strides: &[usize]) -> RandWireSh
         image: ImageShape { channels: 2, height: side.0, width: side.1 },
         channels,
         stem_stride: 1,
+        second_stem_stride: None,
         stage_strides: strides.to_vec(),
         head: 11,
         classes: 5,
@@ -45,6 +46,20 @@ fn gradients_agree_across_groups_and_partial_tiles() {
     let fork = dag(3, &[[0, 2]]);
     let case = case(&[chain, fork], &shape((4, 4), 6, &[1, 2]), 37, 2);
     case.check_gradients(InstructionSet::best(), 7).assert_badly_conditioned_at_most(0.0);
+}
+
+#[test]
+fn a_second_convolution_in_the_stem_agrees() {
+    let wide = dag(5, &[[0, 2], [1, 2], [0, 3], [2, 4]]);
+    let chain = dag(2, &[[0, 1]]);
+    for (stride, seed) in [(1, 6), (2, 7)] {
+        let shape = RandWireShape { second_stem_stride: Some(stride), ..shape((9, 6), 10, &[2, 1]) };
+        let case = case(&[wide.clone(), chain.clone()], &shape, 19, seed);
+        for set in [InstructionSet::best(), InstructionSet::Portable16] {
+            case.check_gradients(set, 3).assert_badly_conditioned_at_most(0.01);
+            case.check_evaluation(set, 2);
+        }
+    }
 }
 
 #[test]

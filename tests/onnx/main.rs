@@ -37,7 +37,7 @@ fn metadata() -> Vec<(String, String)> {
 
 #[test]
 fn the_graph_computes_what_the_plan_does() {
-    for plan in [network::plan(), network::activating_plan()] {
+    for plan in [network::plan(), network::activating_plan(), network::second_stem_plan()] {
         let weights = network::weights(&plan);
         let file = onnx(&plan, &weights, &metadata()).unwrap();
         for image in images(&plan, 3) {
@@ -91,7 +91,7 @@ fn onnxruntime_computes_what_the_plan_does() {
         println!("skipped: no Python with onnx and onnxruntime (set ONNX_PYTHON)");
         return;
     };
-    for plan in [network::plan(), network::activating_plan()] {
+    for plan in [network::plan(), network::activating_plan(), network::second_stem_plan()] {
         check_with_onnxruntime(&python, &plan);
     }
 }

@@ -1,8 +1,9 @@
 //! Small networks that together have every kind of operation.
 
+use graphpnas_fast::graph::Dag;
 use graphpnas_fast::net::{
     After, BatchNorm, ConvolutionShape, ImageShape, Op, OpKind, ParameterId, ParameterShape, Plan, PlanBuilder,
-    Pooling, Role, Tensor, ValueId, ValueShape, Weighting, Weights, Window,
+    Pooling, RandWireShape, Role, Tensor, ValueId, ValueShape, Weighting, Weights, Window, randwire,
 };
 use graphpnas_fast::random::{Purpose, StreamKey};
 use rand::RngExt;
@@ -113,6 +114,20 @@ pub fn activating_plan() -> Plan {
     let last = b.factorised_reduction("last", again, 6);
     b.classifier(last, false);
     b.finish()
+}
+
+/// RandWire with two convolutions in its stem, on the same images.
+pub fn second_stem_plan() -> Plan {
+    let shape = RandWireShape {
+        image: ImageShape { channels: 2, height: 7, width: 10 },
+        channels: 6,
+        stem_stride: 1,
+        second_stem_stride: Some(2),
+        stage_strides: vec![1],
+        head: 4,
+        classes: 5,
+    };
+    randwire(&[Dag::new(4, &[[0, 2], [1, 2], [0, 3]]).unwrap()], &shape)
 }
 
 /// Weights of the size that training leaves.

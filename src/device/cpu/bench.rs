@@ -234,7 +234,15 @@ impl NetworkBench {
     /// A training step.
     pub fn train(&mut self) {
         let batch = Batch { pixels: &self.pixels, labels: &self.labels };
-        let step = Step { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, label_smoothing: 0.1, dropout: None };
+        let step = Step {
+            learning_rate: 0.01,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 0.0,
+            gradient_clip: None,
+            label_smoothing: 0.1,
+            dropout: None,
+        };
         self.network.train(batch, step);
     }
 

@@ -22,6 +22,7 @@ mod program;
 mod simd;
 mod statistics;
 mod sweep;
+mod update;
 mod windows;
 
 pub use network::{Batch, BatchResult, Network, NetworkOptions, Section, Step};

@@ -4,11 +4,11 @@ use super::gang::Gang;
 use super::layout::padded;
 use super::normalise::RUNNING_SHARE;
 use super::ops::ClassifierBuffers;
-use super::optimise::Sgd;
 use super::program::Program;
 use super::simd::InstructionSet;
 use super::statistics::Fold;
 use super::sweep::{Sweep, Worker};
+use super::update::{Update, clipped};
 use crate::net::{Plan, Weights};
 
 /// Some images with their labels.
@@ -25,10 +25,14 @@ pub struct Batch<'a> {
 pub struct Step<'a> {
     /// Learning rate.
     pub learning_rate: f32,
-    /// Momentum of SGD, without Nesterov.
+    /// Momentum of SGD.
     pub momentum: f32,
+    /// Whether it is Nesterov's.
+    pub nesterov: bool,
     /// L2 penalty, on every trained parameter.
     pub weight_decay: f32,
+    /// Longest gradient, of all trained parameters together and without the penalty; longer ones are scaled down.
+    pub gradient_clip: Option<f64>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f32,
     /// `(batch, features)`: what each feature before the classifier is multiplied with, 0 or 1 / (1 - p).
@@ -71,6 +75,8 @@ pub(super) struct Memory {
     pub(super) parameters: Vec<f32>,
     momentum: Vec<f32>,
     transposed: Vec<f32>,
+    /// Of every tensor's gradient, where it is clipped.
+    squares: Vec<f64>,
     pub(super) coefficients: Vec<f32>,
     activations: Vec<f32>,
     pub(super) partials: Vec<f32>,
@@ -333,63 +339,25 @@ impl Network {
             momentum: self.memory.momentum.as_mut_ptr(),
             gradients: self.memory.gradients.as_ptr(),
             transposed: self.memory.transposed.as_mut_ptr(),
+            squares: self.memory.squares.as_mut_ptr(),
             groups,
             step,
         };
+        let tensors = self.program.plan.parameters.len();
+        let mut scale = 1.0;
+        if let Some(longest) = step.gradient_clip {
+            // SAFETY: every task has its own tensor.
+            self.gang.run(tensors, &|tensor, _| unsafe { update.square(tensor) });
+            scale = clipped(&self.memory.squares[..tensors], longest);
+        }
         // SAFETY: every task has its own tensor.
-        self.gang.run(self.program.plan.parameters.len(), &|tensor, _| unsafe { update.run(tensor) });
+        self.gang.run(tensors, &|tensor, _| unsafe { update.run(tensor, scale) });
     }
 
     fn refresh_transposes(&mut self) {
         if self.stale {
             self.program.parameters.transpose(&self.memory.parameters, &mut self.memory.transposed);
             self.stale = false;
-        }
-    }
-}
-
-/// The optimiser's step on all tensors, and their transposes. Distinct tensors are distinct memory.
-struct Update<'a> {
-    program: &'a Program,
-    set: InstructionSet,
-    parameters: *mut f32,
-    momentum: *mut f32,
-    gradients: *const f32,
-    transposed: *mut f32,
-    groups: usize,
-    step: Step<'a>,
-}
-
-// SAFETY: see the type.
-unsafe impl Sync for Update<'_> {}
-
-impl Update<'_> {
-    /// # Safety
-    /// Nobody else uses this tensor.
-    unsafe fn run(&self, tensor: usize) {
-        let slot = self.program.parameters.slots[tensor];
-        if !self.program.plan.parameters[tensor].role.trained() {
-            return;
-        }
-        // SAFETY: the slot lies in every arena; the set is available.
-        unsafe {
-            let parameters = self.parameters.add(slot.offset);
-            self.set.run(Sgd {
-                floats: slot.floats,
-                parameters,
-                momentum: self.momentum.add(slot.offset),
-                gradients: self.gradients.add(slot.offset),
-                groups: self.groups,
-                group_stride: self.program.parameters.floats,
-                rate: self.step.learning_rate,
-                momentum_share: self.step.momentum,
-                decay: self.step.weight_decay,
-            });
-            if let Some(offset) = slot.transposed {
-                let from = std::slice::from_raw_parts(parameters, slot.floats);
-                let to = std::slice::from_raw_parts_mut(self.transposed.add(offset), slot.floats);
-                self.program.parameters.transpose_slot(slot, from, to);
-            }
         }
     }
 }
@@ -443,6 +411,7 @@ impl Memory {
             memory.resize(floats, 0.0);
         }
         self.transposed.resize(program.parameters.transposed_floats, 0.0);
+        self.squares.resize(program.plan.parameters.len(), 0.0);
         self.activations.resize(program.activations, 0.0);
         self.partials.resize(groups * program.partials, 0.0);
         self.gradients.resize(groups * program.parameters.floats, 0.0);
@@ -461,6 +430,7 @@ impl Memory {
             parameters: zeros(program.parameters.floats),
             momentum: zeros(program.parameters.floats),
             transposed: zeros(program.parameters.transposed_floats),
+            squares: vec![0.0; program.plan.parameters.len()],
             coefficients: zeros(program.coefficients),
             activations: zeros(program.activations),
             partials: zeros(groups * program.partials),

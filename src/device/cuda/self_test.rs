@@ -22,8 +22,15 @@ const PADDING: usize = 2;
 const IMAGES: usize = 6;
 /// Images of the data set.
 const RESIDENT: u32 = 5;
-const STEP: cpu::Step<'static> =
-    cpu::Step { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-3, label_smoothing: 0.1, dropout: None };
+const STEP: cpu::Step<'static> = cpu::Step {
+    learning_rate: 0.05,
+    momentum: 0.9,
+    nesterov: false,
+    weight_decay: 1e-3,
+    gradient_clip: None,
+    label_smoothing: 0.1,
+    dropout: None,
+};
 /// The share of all gradients that a tensor's own is at least taken for: a small one is a difference of large numbers.
 const LEAST_SHARE: f64 = 0.05;
 
@@ -179,6 +186,7 @@ fn plans() -> Vec<Plan> {
         image: IMAGE,
         channels: 10,
         stem_stride: 1,
+        second_stem_stride: None,
         stage_strides: vec![2, 1],
         head: 12,
         classes: CLASSES,

@@ -93,8 +93,16 @@ fn code(facts: &Facts) -> Vec<Item> {
             Answer::Yes,
             match space.kind {
                 SpaceKind::Randwire => format!(
-                    "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}, head {}.",
-                    space.stages, space.nodes, space.channels, space.stem_stride, space.head
+                    "In the same program: {} stages of {} nodes, {} channels in the first, stem stride {}{}, head {}.",
+                    space.stages,
+                    space.nodes,
+                    space.channels,
+                    space.stem_stride,
+                    match space.second_stem_stride {
+                        0 => String::new(),
+                        stride => format!(" and {stride}"),
+                    },
+                    space.head
                 ),
                 SpaceKind::Enas => format!(
                     "In the same program: ENAS's macro space, {} layers of {} channels.",
@@ -115,14 +123,32 @@ fn code(facts: &Facts) -> Vec<Item> {
 
 fn training(config: &TrainingConfig) -> String {
     format!(
-        "{}, batch {}, SGD at {} (cosine), momentum {}, weight decay {}, label smoothing {}",
+        "{}, batch {}, SGD at {} ({}), {} {}, weight decay {}, label smoothing {}{}",
         counted(config.epochs, "epoch"),
         config.batch,
         config.learning_rate,
+        course(config),
+        if config.nesterov { "Nesterov momentum" } else { "momentum" },
         config.momentum,
         config.weight_decay,
-        config.label_smoothing
+        config.label_smoothing,
+        match config.gradient_clip {
+            0.0 => String::new(),
+            longest => format!(", gradients clipped to {longest}"),
+        }
     )
+}
+
+/// How the learning rate falls.
+fn course(config: &TrainingConfig) -> String {
+    let to = match config.learning_rate_end {
+        0.0 => "cosine".to_string(),
+        end => format!("cosine to {end}"),
+    };
+    match config.restart_epochs {
+        0 => to,
+        epochs => format!("{to}, restarts after {epochs}, each cosine {} times the last", config.restart_factor),
+    }
 }
 
 /// Fair comparison. What is compared in one run is the generator's networks with the explorer's.
