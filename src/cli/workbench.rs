@@ -2,7 +2,7 @@
 
 use super::exit::UsageError;
 use super::output::remark;
-use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind};
+use crate::config::{Config, DeviceChoice, OracleKind, Precision};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::generator::Generator;
@@ -161,23 +161,19 @@ impl Workbench {
     }
 }
 
-/// The device that a configuration's networks can be trained on: only RandWire networks have CUDA kernels.
+/// The device that a configuration's networks can be trained on: whatever trains every candidate can do that on a CUDA device.
 ///
 /// # Errors
-/// An explicit CUDA device for others.
+/// An explicit CUDA device for a supernet, or where nothing is trained.
 pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result<DeviceChoice> {
-    let (space, oracle) = (config.space.kind, config.oracle.kind);
-    match wanted {
-        _ if space == SpaceKind::Randwire && oracle == OracleKind::Training => Ok(wanted),
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(DeviceChoice::Cpu),
-        DeviceChoice::Cuda(_) => {
-            let space = space.name();
-            Err(UsageError(format!(
-                "device {wanted}: the networks of space.kind = {space:?} have no CUDA kernels, nor are tables looked up \
-                 there; choose `cpu` or `auto`"
-            ))
-            .into())
-        }
+    match (wanted, config.oracle.kind) {
+        (_, OracleKind::Training) => Ok(wanted),
+        (DeviceChoice::Auto | DeviceChoice::Cpu, _) => Ok(DeviceChoice::Cpu),
+        (DeviceChoice::Cuda(_), OracleKind::Supernet | OracleKind::Table) => Err(UsageError(format!(
+            "device {wanted}: with oracle.kind = \"training\" only: supernets are trained on the CPU, and tables are looked up; \
+             choose `cpu` or `auto`"
+        ))
+        .into()),
     }
 }
 

@@ -60,8 +60,7 @@ fn configs() -> [GranConfig; 2] {
 }
 
 fn buffer() -> Vec<Vec<LabelledGraph>> {
-    let wirings: [&[[usize; 2]]; 3] =
-        [&[[0, 1], [1, 2], [0, 3]], &[[0, 2], [1, 2], [1, 3], [2, 3]], &[[0, 1], [2, 3]]];
+    let wirings: [&[[usize; 2]]; 3] = [&[[0, 1], [1, 2], [0, 3]], &[[0, 2], [1, 2], [1, 3], [2, 3]], &[[0, 1], [2, 3]]];
     let graphs = wirings.iter().enumerate().filter_map(|(number, edges)| {
         let dag = Dag::new(4, edges).ok()?;
         let operators = (0..4).map(|node| ((node + number) % 3) as u8).collect();
