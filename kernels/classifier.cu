@@ -50,8 +50,9 @@ __device__ __forceinline__ Vector<T> row_or(const ClassifierTask& task, uint64_t
   return at == NONE ? Vector<T>::filled(otherwise) : load_floats<T>(floats + at + row * task.channels + channel);
 }
 
-// Whether a normalised number passes the ReLU, if there is one; what is no number passes, so that it shows.
-__device__ __forceinline__ bool passes_relu(const ClassifierTask& task, float x) { return !task.relu || relu(x) != 0.f; }
+// What numbers must not be below or at to pass: 0 where there is a ReLU, else no number, which nothing is below or at. What is
+// no number itself passes, so that it shows.
+__device__ __forceinline__ float threshold(const ClassifierTask& task) { return task.relu ? 0.f : NAN; }
 
 template <typename T>
 __device__ __forceinline__ void pool(const Item* items, const ClassifierTask* tasks, const T* values, float* floats,
@@ -64,14 +65,15 @@ __device__ __forceinline__ void pool(const Item* items, const ClassifierTask* ta
   Vector<T> scale = row_or<T>(task, task.norm, 0, channel, floats, 1.f);
   Vector<T> shift = row_or<T>(task, task.norm, 1, channel, floats, 0.f);
   Vector<T> sum = Vector<T>::filled(0.f), passing = sum, passing_values = sum;
+  float least = threshold(task);
   const T* from = values + task.values + static_cast<uint64_t>(image) * task.pixels * task.channels + channel;
-#pragma unroll 2
+#pragma unroll 4
   for (uint32_t pixel = 0; pixel < task.pixels; pixel++) {
     Vector<T> x = load(from + static_cast<uint64_t>(pixel) * task.channels);
 #pragma unroll
     for (int c = 0; c < Vector<T>::N; c++) {
       float normalised = fmaf(x.v[c], scale.v[c], shift.v[c]);
-      bool passes = passes_relu(task, normalised);
+      bool passes = !(normalised <= least);
       sum.v[c] += passes ? normalised : 0.f;
       passing.v[c] += passes ? 1.f : 0.f;
       passing_values.v[c] += passes ? x.v[c] : 0.f;
@@ -185,11 +187,12 @@ __device__ __forceinline__ void head_gradient(const Item* items, const Classifie
   Vector<T> of_gradient = load_floats<T>(floats + task.of_gradient + channel);
   Vector<T> of_value = row_or<T>(task, task.own, 0, channel, floats, 0.f);
   Vector<T> constant = row_or<T>(task, task.own, 1, channel, floats, 0.f);
+  float least = threshold(task);
   Vector<T> gradient =
       load_floats<T>(floats + task.features_gradient + static_cast<uint64_t>(row / task.pixels) * task.channels + channel);
 #pragma unroll
   for (int c = 0; c < Vector<T>::N; c++) {
-    bool passes = passes_relu(task, fmaf(x.v[c], scale.v[c], shift.v[c]));
+    bool passes = !(fmaf(x.v[c], scale.v[c], shift.v[c]) <= least);
     gradient.v[c] = (passes ? gradient.v[c] * of_gradient.v[c] : 0.f) + fmaf(x.v[c], of_value.v[c], constant.v[c]);
   }
   store(values + task.gradient + at, gradient);
