@@ -1,14 +1,15 @@
 //! One typed launch for each kernel. A table's tasks were checked against the lengths of the arenas; a launch checks that
 //! the arenas have those lengths, so that no kernel reads or writes outside them.
 
+mod activating;
+
 use super::device::{Buffer, Device};
 use super::error::CudaError;
 use super::images::ResidentImages;
 use super::records::{
-    AugmentedWindows, BiasGradient, Chosen, Convolution, ConvolutionInput, ConvolutionWeight, DepthwiseBackward,
-    DepthwiseTask, FullyConnected, FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Join,
-    JoinBack, Loss, NormTask, Pointwise, Pool, PoolingBackward, PoolingTask, SeparableTask, SeparableWeight, Settings,
-    SumsTask, THREADS, Table, TensorTask, Unpool, WeightGradient, WindowsTask, Work,
+    AugmentedWindows, BiasGradient, Chosen, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient,
+    GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool, Settings, SumsTask,
+    THREADS, Table, TensorTask, Unpool, WeightGradient, WindowsTask, Work,
 };
 use super::storage::Storage;
 use cudarc::driver::{CudaSlice, LaunchConfig, PushKernelArg};
@@ -55,15 +56,6 @@ impl Kernel {
     const GATHER_SUMS: Kernel = Kernel { image: "gather", name: "gather_sums" };
     const DEPTHWISE: Kernel = Kernel { image: "depthwise", name: "depthwise" };
     const DEPTHWISE_BACKWARD: Kernel = Kernel { image: "depthwise", name: "depthwise_backward" };
-    const JOIN: Kernel = Kernel { image: "join", name: "join" };
-    const JOIN_BACK: Kernel = Kernel { image: "join", name: "join_back" };
-    const CONVOLUTION: Kernel = Kernel { image: "convolution", name: "convolution" };
-    const CONVOLUTION_INPUT: Kernel = Kernel { image: "convolution", name: "convolution_input" };
-    const CONVOLUTION_WEIGHT: Kernel = Kernel { image: "convolution", name: "convolution_weight" };
-    const POOL_WINDOWS: Kernel = Kernel { image: "pooling", name: "pool_windows" };
-    const POOL_WINDOWS_BACK: Kernel = Kernel { image: "pooling", name: "pool_windows_back" };
-    const SEPARABLE: Kernel = Kernel { image: "separable", name: "separable" };
-    const SEPARABLE_WEIGHT: Kernel = Kernel { image: "separable", name: "separable_weight" };
     const PRODUCT: Kernel = Kernel { image: "product", name: "product" };
     const PRODUCT_INPUT: Kernel = Kernel { image: "product", name: "product_input" };
     const PRODUCT_WEIGHT: Kernel = Kernel { image: "product", name: "product_weight" };
@@ -448,94 +440,5 @@ impl Arenas {
             Memory(self.weights.memory()),
             U64(&(floats as u64)),
         ])
-    }
-}
-
-/// The operations that activate every input by itself.
-impl Arenas {
-    /// Sums and concatenations of activated inputs, and their moments.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn join(&self, table: &Table<Join>) -> Result<(), CudaError> {
-        self.call(Kernel::JOIN, table)?.run(&[
-            Memory(table.lists.joins.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.values.memory()),
-        ])
-    }
-
-    /// Gradients of values that were joined, and their channel sums.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn join_back(&self, table: &Table<JoinBack>) -> Result<(), CudaError> {
-        self.call(Kernel::JOIN_BACK, table)?.run(&[
-            Memory(table.lists.joins.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.values.memory()),
-        ])
-    }
-
-    /// Dense convolutions, and their results' moments.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn convolution(&self, table: &Table<Convolution>) -> Result<(), CudaError> {
-        self.product(Kernel::CONVOLUTION, table)?.run(&[
-            Memory(self.values.memory()),
-            Memory(self.product_weights()),
-            Memory(self.floats.memory()),
-        ])
-    }
-
-    /// Gradients of the inputs of [`convolution`](Self::convolution).
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn convolution_input(&self, table: &Table<ConvolutionInput>) -> Result<(), CudaError> {
-        self.product(Kernel::CONVOLUTION_INPUT, table)?
-            .run(&[Memory(self.values.memory()), Memory(self.product_weights())])
-    }
-
-    /// Gradients of the weights of [`convolution`](Self::convolution).
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn convolution_weight(&self, table: &Table<ConvolutionWeight>) -> Result<(), CudaError> {
-        self.product(Kernel::CONVOLUTION_WEIGHT, table)?
-            .run(&[Memory(self.values.memory()), Memory(self.floats.memory())])
-    }
-
-    /// Average and max pooling.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn pool_windows(&self, table: &Table<PoolingTask>) -> Result<(), CudaError> {
-        self.call(Kernel::POOL_WINDOWS, table)?.run(&[Memory(self.values.memory())])
-    }
-
-    /// Backward of [`pool_windows`](Self::pool_windows).
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn pool_windows_back(&self, table: &Table<PoolingBackward>) -> Result<(), CudaError> {
-        self.call(Kernel::POOL_WINDOWS_BACK, table)?.run(&[Memory(self.values.memory())])
-    }
-
-    /// Depthwise convolutions of activated inputs; flipped, their gradients.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn separable(&self, table: &Table<SeparableTask>) -> Result<(), CudaError> {
-        self.call(Kernel::SEPARABLE, table)?.run(&[Memory(self.parameters.memory()), Memory(self.values.memory())])
-    }
-
-    /// Gradients of the weights of [`separable`](Self::separable).
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn separable_weight(&self, table: &Table<SeparableWeight>) -> Result<(), CudaError> {
-        self.call(Kernel::SEPARABLE_WEIGHT, table)?.run(&[Memory(self.values.memory()), Memory(self.floats.memory())])
     }
 }
