@@ -1,4 +1,4 @@
-// The end of a network: batch norm, ReLU, global average pool, dropout, (product.cu: fully connected), bias, softmax
+// The end of a network: batch norm and ReLU (either may be missing), global average pool, dropout, (product.cu: fully connected), bias, softmax
 // cross-entropy with label smoothing; and the way back to the head's raw output.
 //
 //   pool            x (images, pixels, channels) T -> features (images, channels), and what the backward needs: how many
@@ -18,7 +18,7 @@
 struct ClassifierTask {
   uint64_t values;    // the head's raw output, T
   uint64_t gradient;  // of the raw output, T
-  uint64_t norm;      // (4, channels): scale, shift, ...
+  uint64_t norm;      // (4, channels): scale, shift, ...; NONE: no batch norm
   uint64_t mask;      // (images, channels): 0 or 1 / (1 - p)
   uint64_t features;          // (images, channels), after dropout
   uint64_t features_gradient;
@@ -26,7 +26,7 @@ struct ClassifierTask {
   uint64_t passing_values;
   uint64_t sums;              // (groups, 2, channels)
   uint64_t of_gradient;       // (2, channels): scale of the pixels' gradient
-  uint64_t own;               // (2, channels): scale and shift of the raw output in its own gradient
+  uint64_t own;               // (2, channels): scale and shift of the raw output in its own gradient; NONE: no batch norm
   uint64_t logits;            // (images, columns)
   uint64_t logits_gradient;
   uint64_t bias;              // in the arenas of parameters and gradients
@@ -39,7 +39,20 @@ struct ClassifierTask {
   uint32_t classes;
   uint32_t columns;
   uint32_t images_a_group;
+  uint32_t relu;  // 0: every pixel passes
+  uint32_t reserved;
 };
+
+// Row `row` of (rows, channels) numbers, or one number where there are none.
+template <typename T>
+__device__ __forceinline__ Vector<T> row_or(const ClassifierTask& task, uint64_t at, uint32_t row, uint32_t channel,
+                                            const float* floats, float otherwise) {
+  return at == NONE ? Vector<T>::filled(otherwise) : load_floats<T>(floats + at + row * task.channels + channel);
+}
+
+// What numbers must not be below or at to pass: 0 where there is a ReLU, else no number, which nothing is below or at. What is
+// no number itself passes, so that it shows.
+__device__ __forceinline__ float threshold(const ClassifierTask& task) { return task.relu ? 0.f : NAN; }
 
 template <typename T>
 __device__ __forceinline__ void pool(const Item* items, const ClassifierTask* tasks, const T* values, float* floats,
@@ -49,9 +62,10 @@ __device__ __forceinline__ void pool(const Item* items, const ClassifierTask* ta
   uint32_t vectors = task.channels / Vector<T>::N, number = item.tile * THREADS + threadIdx.x;
   uint32_t image = number / vectors, channel = number % vectors * Vector<T>::N;
   if (image >= task.images) return;
-  const float* norm = floats + task.norm + channel;
-  Vector<T> scale = load_floats<T>(norm), shift = load_floats<T>(norm + task.channels);
+  Vector<T> scale = row_or<T>(task, task.norm, 0, channel, floats, 1.f);
+  Vector<T> shift = row_or<T>(task, task.norm, 1, channel, floats, 0.f);
   Vector<T> sum = Vector<T>::filled(0.f), passing = sum, passing_values = sum;
+  float least = threshold(task);
   const T* from = values + task.values + static_cast<uint64_t>(image) * task.pixels * task.channels + channel;
 #pragma unroll 4
   for (uint32_t pixel = 0; pixel < task.pixels; pixel++) {
@@ -59,8 +73,8 @@ __device__ __forceinline__ void pool(const Item* items, const ClassifierTask* ta
 #pragma unroll
     for (int c = 0; c < Vector<T>::N; c++) {
       float normalised = fmaf(x.v[c], scale.v[c], shift.v[c]);
-      bool passes = relu(normalised) != 0.f;
-      sum.v[c] += relu(normalised);
+      bool passes = !(normalised <= least);
+      sum.v[c] += passes ? normalised : 0.f;
       passing.v[c] += passes ? 1.f : 0.f;
       passing_values.v[c] += passes ? x.v[c] : 0.f;
     }
@@ -168,23 +182,24 @@ __device__ __forceinline__ void head_gradient(const Item* items, const Classifie
   if (row >= task.images * task.pixels) return;
   uint64_t at = static_cast<uint64_t>(row) * task.channels + channel;
   Vector<T> x = load(values + task.values + at);
-  Vector<T> scale = load_floats<T>(floats + task.norm + channel);
-  Vector<T> shift = load_floats<T>(floats + task.norm + task.channels + channel);
+  Vector<T> scale = row_or<T>(task, task.norm, 0, channel, floats, 1.f);
+  Vector<T> shift = row_or<T>(task, task.norm, 1, channel, floats, 0.f);
   Vector<T> of_gradient = load_floats<T>(floats + task.of_gradient + channel);
-  Vector<T> of_value = load_floats<T>(floats + task.own + channel);
-  Vector<T> constant = load_floats<T>(floats + task.own + task.channels + channel);
+  Vector<T> of_value = row_or<T>(task, task.own, 0, channel, floats, 0.f);
+  Vector<T> constant = row_or<T>(task, task.own, 1, channel, floats, 0.f);
+  float least = threshold(task);
   Vector<T> gradient =
       load_floats<T>(floats + task.features_gradient + static_cast<uint64_t>(row / task.pixels) * task.channels + channel);
 #pragma unroll
   for (int c = 0; c < Vector<T>::N; c++) {
-    bool passes = relu(fmaf(x.v[c], scale.v[c], shift.v[c])) != 0.f;
+    bool passes = !(fmaf(x.v[c], scale.v[c], shift.v[c]) <= least);
     gradient.v[c] = (passes ? gradient.v[c] * of_gradient.v[c] : 0.f) + fmaf(x.v[c], of_value.v[c], constant.v[c]);
   }
   store(values + task.gradient + at, gradient);
 }
 
 #define DEFINE(T, NAME)                                                                                                   \
-  extern "C" __global__ void __launch_bounds__(THREADS) pool_##NAME(                                                      \
+  extern "C" __global__ void __launch_bounds__(THREADS, 3) pool_##NAME(                                                   \
       const Item* __restrict__ items, const ClassifierTask* __restrict__ tasks, const T* __restrict__ values,             \
       float* floats, uint32_t training) {                                                                                 \
     pool<T>(items, tasks, values, floats, training);                                                                      \

@@ -37,6 +37,17 @@ template <typename T, bool DEPTH_INNER> struct Strip {
     }
   }
 
+  // The same of vectors that `at(which of the thread's, row of the strip, number in the row)` points to; null: zeros.
+  template <typename At> __device__ __forceinline__ void gather(At at) {
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++) {
+      uint32_t number = threadIdx.x + i * PRODUCT_THREADS;
+      const T* from = at(i, number / (INNER / N), number % (INNER / N) * N);
+      vectors[i] = make_uint4(0, 0, 0, 0);
+      if (from != nullptr) vectors[i] = *reinterpret_cast<const uint4*>(from);
+    }
+  }
+
   __device__ __forceinline__ void put(T* shared) const {
 #pragma unroll
     for (int i = 0; i < VECTORS; i++) {

@@ -2,7 +2,7 @@
 
 use super::exit::UsageError;
 use super::output::remark;
-use crate::config::{Config, DeviceChoice, OracleKind, Precision, SpaceKind, TrainingConfig};
+use crate::config::{Config, DeviceChoice, OracleKind, Precision, TrainingConfig};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::generator::Generator;
@@ -161,10 +161,10 @@ impl Workbench {
     }
 }
 
-/// The device that a configuration's networks can be trained on: only RandWire networks have CUDA kernels.
+/// The device that a configuration's networks can be trained on: whatever trains every candidate can do that on a CUDA device.
 ///
 /// # Errors
-/// An explicit CUDA device for others.
+/// An explicit CUDA device for what the CUDA path cannot do.
 pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result<DeviceChoice> {
     match (only_on_cpu(config), wanted) {
         (None, _) => Ok(wanted),
@@ -177,12 +177,10 @@ pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result
 
 /// What of a configuration the CUDA path cannot do.
 fn only_on_cpu(config: &Config) -> Option<String> {
-    let space = config.space.kind;
-    if space != SpaceKind::Randwire || config.oracle.kind != OracleKind::Training {
-        let space = space.name();
-        return Some(format!(
-            "the networks of space.kind = {space:?} have no CUDA kernels, nor are tables looked up there"
-        ));
+    if config.oracle.kind != OracleKind::Training {
+        return Some(
+            "with oracle.kind = \"training\" only: supernets are trained on the CPU, and tables are looked up".into(),
+        );
     }
     if config.space.second_stem_stride > 0 {
         return Some("space.second_stem_stride: the stem's second convolution has no CUDA kernel".into());

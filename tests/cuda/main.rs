@@ -9,5 +9,6 @@ mod generator;
 mod kernels;
 mod memory;
 mod network;
+mod operators;
 mod support;
 mod tool;

@@ -1,7 +1,9 @@
 //! Arenas for one kernel: numbers laid out with gaps, so that a kernel that writes where it should not is seen.
 
 use graphpnas_fast::device::cuda::launch::Arenas;
-use graphpnas_fast::device::cuda::records::{Chosen, Consumer, Edge, Extents, Lists, Reader, Settings, Tables};
+use graphpnas_fast::device::cuda::records::{
+    Chosen, Consumer, Edge, Extents, JoinEdge, Lists, Reader, Settings, Tables,
+};
 use graphpnas_fast::device::cuda::{Buffer, Device, Storage};
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ pub struct Memory {
     pub labels: Vec<u32>,
     pub settings: Settings,
     pub edges: Vec<Edge>,
+    pub joins: Vec<JoinEdge>,
     pub readers: Vec<Reader>,
     pub consumers: Vec<Consumer>,
     pub chosen: Vec<Chosen>,
@@ -71,6 +74,7 @@ impl Memory {
             labels: Vec::new(),
             settings: bytemuck::Zeroable::zeroed(),
             edges: Vec::new(),
+            joins: Vec::new(),
             readers: Vec::new(),
             consumers: Vec::new(),
             chosen: Vec::new(),
@@ -142,8 +146,9 @@ impl Memory {
             chosen: Buffer::copied(device, &self.chosen).unwrap(),
             settings: Buffer::copied(device, &[self.settings]).unwrap(),
         };
-        let (edges, readers, consumers) = (self.edges.clone(), self.readers.clone(), self.consumers.clone());
-        let tables = Tables::new(device, Lists { extents, storage, edges, readers, consumers }).unwrap();
+        let (edges, joins) = (self.edges.clone(), self.joins.clone());
+        let (readers, consumers) = (self.readers.clone(), self.consumers.clone());
+        let tables = Tables::new(device, Lists { extents, storage, edges, joins, readers, consumers }).unwrap();
         Loaded { memory: self, arenas, tables }
     }
 }

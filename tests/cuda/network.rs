@@ -48,7 +48,11 @@ pub struct Case {
 
 impl Case {
     pub fn new(stages: &[Dag], shape: &RandWireShape, images: usize, seed: u64) -> Self {
-        let plan = randwire(stages, shape);
+        Case::of(randwire(stages, shape), images, seed)
+    }
+
+    /// Any plan with random weights and images.
+    pub fn of(plan: Plan, images: usize, seed: u64) -> Self {
         let mut numbers = Numbers::new(seed);
         let tensors = plan.parameters.iter().map(|parameter| {
             let count = parameter.dimensions.iter().product::<usize>();
@@ -63,14 +67,15 @@ impl Case {
             Tensor { name: parameter.name.clone(), dimensions: parameter.dimensions.clone(), data }
         });
         let weights = Weights { tensors: tensors.collect() };
-        let floats = images * shape.image.height * shape.image.width * shape.image.channels;
+        let floats = images * plan.image.height * plan.image.width * plan.image.channels;
+        let features = plan.values[plan.ops.last().unwrap().inputs[0].0].channels;
         let pixels = (0..floats).map(|_| numbers.normal()).collect();
-        let labels = (0..images).map(|i| (i * 7 % shape.classes) as u16).collect();
-        let mask = (0..images * shape.head).map(|_| if numbers.normal() > 0.8 { 0.0 } else { 1.25 }).collect();
+        let labels = (0..images).map(|i| (i * 7 % plan.classes) as u16).collect();
+        let mask = (0..images * features).map(|_| if numbers.normal() > 0.8 { 0.0 } else { 1.25 }).collect();
         Case { plan, weights, pixels, labels, mask }
     }
 
-    fn batch(&self) -> Batch<'_> {
+    pub fn batch(&self) -> Batch<'_> {
         Batch { pixels: &self.pixels, labels: &self.labels }
     }
 }
@@ -121,7 +126,7 @@ pub fn step<'a>(masks: &'a [&'a [f32]]) -> Step<'a> {
 }
 
 /// Trains and evaluates on both devices; `bound` is relative, of losses, and of gradients against their tensor's largest.
-fn compare_with_the_cpu(device: &Arc<Device>, cases: &[Case], storage: Storage, steps: usize, bound: f32) {
+pub fn compare_with_the_cpu(device: &Arc<Device>, cases: &[Case], storage: Storage, steps: usize, bound: f32) {
     let (mut network, mut on_cpu) = networks(device, cases, storage);
     let batches: Vec<Batch> = cases.iter().map(Case::batch).collect();
     let masks: Vec<&[f32]> = cases.iter().map(|case| &case.mask[..]).collect();
@@ -179,16 +184,19 @@ fn rounded(case: &Case, storage: Storage) -> Case {
     Case { plan: case.plan.clone(), weights, pixels: round(&case.pixels), labels: case.labels.clone(), mask: vec![] }
 }
 
-/// What a step's loss and gradients are worth in 16 bits, the CPU says: it is run on weights and images that are rounded to
-/// the format once, all else in f32, and its distance from the unrounded network is measured. A network on the device rounds
-/// its activations and their gradients too, at every layer. It may be three times as far; it is no tighter bound than that.
 #[test]
 fn one_step_in_16_bits_is_about_as_far_from_the_cpus_as_rounding_its_inputs_makes_it() {
     let Some(device) = device() else { return };
-    let cases = two_cases(16);
+    compare_in_16_bits(&device, &two_cases(16));
+}
+
+/// What a step's loss and gradients are worth in 16 bits, the CPU says: it is run on weights and images that are rounded to
+/// the format once, all else in f32, and its distance from the unrounded network is measured. A network on the device rounds
+/// its activations and their gradients too, at every layer. It may be three times as far; it is no tighter bound than that.
+pub fn compare_in_16_bits(device: &Arc<Device>, cases: &[Case]) {
     let batches: Vec<Batch> = cases.iter().map(Case::batch).collect();
     for storage in [Storage::F16, Storage::Bf16] {
-        let (mut network, mut on_cpu) = networks(&device, &cases, storage);
+        let (mut network, mut on_cpu) = networks(device, cases, storage);
         let results = network.train(Batches::Pixels(&batches), step(&[])).unwrap();
         for (number, case) in cases.iter().enumerate() {
             let expected = on_cpu[number].train(case.batch(), STEP);

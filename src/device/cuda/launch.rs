@@ -1,6 +1,8 @@
 //! One typed launch for each kernel. A table's tasks were checked against the lengths of the arenas; a launch checks that
 //! the arenas have those lengths, so that no kernel reads or writes outside them.
 
+mod activating;
+
 use super::device::{Buffer, Device};
 use super::error::CudaError;
 use super::images::ResidentImages;

@@ -8,10 +8,12 @@ use crate::net::{OpKind, ParameterId, Plan, Tensor, Weights};
 enum Form {
     /// `(channels)`
     Vector,
-    /// `(channels, 1, 3, 3)` as `(9, channels)`.
+    /// `(channels, 1, size, size)` as `(size * size, channels)`.
     Depthwise,
-    /// `(out, in, height, width)` or `(out, in)` as `(out, height * width * in)`, pixels outside.
+    /// `(out, in, height, width)` or `(out, in)` as `(out, height * width * in)`, pixels outside, padded as a whole.
     Matrix,
+    /// `(out, in, size, size)` as `(out, size * size, in)`, every pixel's channels padded.
+    Dense,
 }
 
 /// One tensor's place.
@@ -50,19 +52,25 @@ impl ParameterMap {
                     forms[depthwise.0] = Form::Depthwise;
                     forms[pointwise.0] = Form::Matrix;
                 }
-                // Others than a mean are refused with their plan.
-                _ => {}
+                OpKind::Convolution { weight, .. } => forms[weight.0] = Form::Dense,
+                OpKind::Separable { depthwise, pointwise, .. } => {
+                    forms[depthwise.0] = Form::Depthwise;
+                    forms[pointwise.0] = Form::Matrix;
+                }
+                OpKind::Mean | OpKind::Pool { .. } | OpKind::Sum | OpKind::Concatenation => {}
             }
         }
         let mut offset = start;
         let slots = (plan.parameters.iter().zip(forms))
             .map(|(parameter, form)| {
                 let inner: usize = parameter.dimensions[1..].iter().product();
-                let first = padded(parameter.dimensions[0]);
+                let (first, channels) =
+                    (padded(parameter.dimensions[0]), parameter.dimensions.get(1).map_or(1, |&c| c));
                 let (rows, columns) = match form {
                     Form::Vector => (1, first),
-                    Form::Depthwise => (9, first),
+                    Form::Depthwise => (inner, first),
                     Form::Matrix => (first, padded(inner)),
+                    Form::Dense => (first, inner / channels.max(1) * padded(channels)),
                 };
                 let slot = Slot { offset, floats: rows * columns, columns, form };
                 offset += slot.floats;
@@ -106,10 +114,11 @@ fn indices(slot: Slot, dimensions: &[usize]) -> impl Iterator<Item = usize> + us
     let pixels = inner / channels.max(1);
     (0..count).map(move |element| match slot.form {
         Form::Vector => element,
-        Form::Depthwise => element % 9 * slot.columns + element / 9,
-        Form::Matrix => {
+        Form::Depthwise => element % inner * slot.columns + element / inner,
+        Form::Matrix | Form::Dense => {
             let (out, rest) = (element / inner, element % inner);
-            out * slot.columns + rest % pixels * channels + rest / pixels
+            let pitch = if slot.form == Form::Dense { padded(channels) } else { channels };
+            out * slot.columns + rest % pixels * pitch + rest / pixels
         }
     })
 }

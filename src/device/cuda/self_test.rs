@@ -1,4 +1,4 @@
-//! The self-test of a device before it is used: two tiny networks that take every kernel, against the CPU. It finds
+//! The self-test of a device before it is used: three tiny networks that take every kernel, against the CPU. It finds
 //! kernels that do not run or compute something else; how exact they are is for the tests to say.
 
 use super::device::Device;
@@ -10,13 +10,17 @@ use super::storage::Storage;
 use crate::data::View;
 use crate::device::cpu::{self, Batch, BatchResult, InstructionSet};
 use crate::graph::Dag;
-use crate::net::{ImageShape, Plan, RandWireShape, Role, Tensor, Weights, randwire};
+use crate::net::{
+    EnasShape, ImageShape, LayerOperator, Plan, Pooling, RandWireShape, Role, Tensor, Weights, enas, randwire,
+};
 use crate::random::{Purpose, Stream, StreamKey};
 use rand::RngExt;
 use std::sync::Arc;
 
 const IMAGE: ImageShape = ImageShape { channels: 2, height: 8, width: 6 };
 const CLASSES: usize = 4;
+/// Channels before the classifiers.
+const FEATURES: usize = 12;
 /// Black pixels around an image.
 const PADDING: usize = 2;
 const IMAGES: usize = 6;
@@ -65,7 +69,7 @@ impl Device {
     }
 }
 
-/// The same two networks on both devices.
+/// The same networks on both devices.
 struct Trial {
     storage: Storage,
     data: Data,
@@ -180,7 +184,8 @@ impl Trial {
     }
 }
 
-/// Two networks of different depth, with nodes of both strides and several inputs and stages of several sources and sinks.
+/// Two RandWire networks of different depth, with nodes of both strides and several inputs and stages of several sources and
+/// sinks; one of ENAS's with every kind of operator, skips and reductions.
 fn plans() -> Vec<Plan> {
     let shape = RandWireShape {
         image: IMAGE,
@@ -188,12 +193,22 @@ fn plans() -> Vec<Plan> {
         stem_stride: 1,
         second_stem_stride: None,
         stage_strides: vec![2, 1],
-        head: 12,
+        head: FEATURES,
         classes: CLASSES,
     };
     let wirings: [&[[usize; 2]]; 2] = [&[[0, 2], [1, 2], [0, 3], [2, 3]], &[[0, 1], [0, 2], [1, 3]]];
     let stages = wirings.iter().filter_map(|edges| Dag::new(4, edges).ok()).collect::<Vec<Dag>>();
-    stages.iter().map(|first| randwire(&[first.clone(), stages[0].clone()], &shape)).collect()
+    let mut plans: Vec<Plan> =
+        stages.iter().map(|first| randwire(&[first.clone(), stages[0].clone()], &shape)).collect();
+    let operators = [
+        LayerOperator::Convolution(3),
+        LayerOperator::Pool(Pooling::Max),
+        LayerOperator::Separable(5),
+        LayerOperator::Pool(Pooling::Average),
+    ];
+    let shape = EnasShape { image: IMAGE, channels: FEATURES, classes: CLASSES };
+    plans.extend(Dag::new(operators.len(), &[[0, 2], [1, 3]]).map(|skips| enas(&operators, &skips, &shape)));
+    plans
 }
 
 fn weights(plan: &Plan, random: &mut Stream) -> Weights {

@@ -5,34 +5,43 @@ use crate::memory::{Memory, Sum};
 use crate::support::{Numbers, device};
 use bytemuck::Zeroable;
 use graphpnas_fast::device::cuda::Storage;
-use graphpnas_fast::device::cuda::records::{BiasGradient, ClassifierTask, HeadGradient, Loss, Pool, Settings, Unpool};
+use graphpnas_fast::device::cuda::records::{
+    BiasGradient, ClassifierTask, HeadGradient, Loss, NONE, Pool, Settings, Unpool,
+};
 
 #[test]
 fn pooling_and_its_backward() {
     let Some(device) = device() else { return };
     let shapes = (1usize..40, 1usize..20, 1usize..40);
-    for_each(24, (storages(), shapes, 0u64..1000), |(storage, shape, seed)| {
+    // Batch norm and ReLU, batch norm, or neither.
+    for_each(36, (storages(), shapes, 0usize..3, 0u64..1000), |(storage, shape, kind, seed)| {
         let (images, pixels, channels) = shape;
         let (mut memory, mut numbers) = (Memory::new(storage), Numbers::new(seed));
         let padded = channels.next_multiple_of(8);
         let mut x = padded_rows(&mut numbers, images * pixels, channels);
-        let norm = padded_rows(&mut numbers, 4, channels);
+        let mut norm = padded_rows(&mut numbers, 4, channels);
         let mask: Vec<f32> = (0..images * padded).map(|i| if i % 5 == 0 { 0.0 } else { 1.25 }).collect();
         let features_gradient = padded_rows(&mut numbers, images, channels);
-        let (of_gradient, own) = (padded_rows(&mut numbers, 2, channels), padded_rows(&mut numbers, 2, channels));
+        let (of_gradient, mut own) = (padded_rows(&mut numbers, 2, channels), padded_rows(&mut numbers, 2, channels));
+        if kind == 2 {
+            norm[..padded].fill(1.0);
+            norm[padded..].fill(0.0);
+            own.fill(0.0);
+        }
         memory.labels = vec![0; images];
         let features = images * padded;
         let mut task = ClassifierTask {
             values: memory.values(&mut x),
             gradient: memory.reserve_values(images * pixels * padded),
-            norm: memory.floats(&norm),
+            norm: if kind == 2 { NONE } else { memory.floats(&norm) },
             mask: memory.floats(&mask),
             features: memory.reserve_floats(features),
             features_gradient: memory.floats(&features_gradient),
             passing: memory.reserve_floats(features),
             passing_values: memory.reserve_floats(features),
             of_gradient: memory.floats(&of_gradient),
-            own: memory.floats(&own),
+            own: if kind == 2 { NONE } else { memory.floats(&own) },
+            relu: u32::from(kind == 0),
             images: images as u32,
             pixels: pixels as u32,
             channels: padded as u32,
@@ -46,6 +55,10 @@ fn pooling_and_its_backward() {
             sum.add(norm[channel].into(), x[row * padded + channel].into());
             sum.add(1.0, norm[padded + channel].into());
             sum
+        };
+        let activated = |row: usize, channel: usize| {
+            let sum = normalised(row, channel);
+            if kind == 0 { sum.relu() } else { sum }
         };
         loaded.arenas.pool(&loaded.tables.table(&[Pool(task)]).unwrap(), true).unwrap();
         let (got, passing) = (loaded.floats(task.features, features), loaded.floats(task.passing, features));
@@ -65,8 +78,8 @@ fn pooling_and_its_backward() {
                 let of_pixel = f64::from(features_gradient[at]) * f64::from(mask[at]) / pixels as f64;
                 for row in image * pixels..(image + 1) * pixels {
                     let value = f64::from(x[row * padded + channel]);
-                    let passes = normalised(row, channel).value > 0.0;
-                    feature.add_scaled(normalised(row, channel).relu(), f64::from(mask[at]) / pixels as f64);
+                    let passes = kind > 0 || normalised(row, channel).value > 0.0;
+                    feature.add_scaled(activated(row, channel), f64::from(mask[at]) / pixels as f64);
                     let mut want = Sum::default();
                     want.add(own[channel].into(), value);
                     want.add(1.0, own[padded + channel].into());
@@ -93,7 +106,7 @@ fn pooling_and_its_backward() {
         for (i, got) in loaded.floats(task.features, features).iter().enumerate() {
             let mut want = Sum::default();
             let rows = i / padded * pixels..(i / padded + 1) * pixels;
-            rows.for_each(|row| want.add_scaled(normalised(row, i % padded).relu(), 1.0 / pixels as f64));
+            rows.for_each(|row| want.add_scaled(activated(row, i % padded), 1.0 / pixels as f64));
             want.assert_near("feature", *got, Storage::F32);
         }
     });

@@ -1,11 +1,15 @@
 //! Every kernel against an f64 reference, element by element, over many shapes.
 
 mod classifier;
+mod convolution;
 mod depthwise;
 mod gather;
+mod join;
 mod normalise;
 mod optimise;
+mod pooling;
 mod product;
+mod separable;
 mod windows;
 
 use graphpnas_fast::device::cuda::Storage;
@@ -34,6 +38,50 @@ fn storages() -> impl Strategy<Value = Storage> {
 fn padded_rows(numbers: &mut Numbers, rows: usize, channels: usize) -> Vec<f32> {
     let padded = channels.next_multiple_of(8);
     (0..rows * padded).map(|i| if i % padded < channels { numbers.normal() } else { 0.0 }).collect()
+}
+
+/// Images under windows, as `net::Window` has them.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    images: usize,
+    in_height: usize,
+    in_width: usize,
+    size: usize,
+    stride: usize,
+    shift: usize,
+}
+
+impl Windows {
+    fn height(self) -> usize {
+        self.in_height.div_ceil(self.stride)
+    }
+
+    fn width(self) -> usize {
+        self.in_width.div_ceil(self.stride)
+    }
+
+    fn in_rows(self) -> usize {
+        self.images * self.in_height * self.in_width
+    }
+
+    fn rows(self) -> usize {
+        self.images * self.height() * self.width()
+    }
+
+    /// Visits all pixels under all windows, row by row: (output, tap, input).
+    fn each(self, mut visit: impl FnMut(usize, usize, usize)) {
+        let first = |at: usize| (at * self.stride + self.shift) as i64 - (self.size as i64 - 1) / 2;
+        for row in 0..self.rows() {
+            let (y, x) = (row / self.width() % self.height(), row % self.width());
+            for tap in 0..self.size * self.size {
+                let (y, x) = (first(y) + (tap / self.size) as i64, first(x) + (tap % self.size) as i64);
+                if (0..self.in_height as i64).contains(&y) && (0..self.in_width as i64).contains(&x) {
+                    let image = row / self.width() / self.height();
+                    visit(row, tap, (image * self.in_height + y as usize) * self.in_width + x as usize);
+                }
+            }
+        }
+    }
 }
 
 /// An input of a gather on the host.

@@ -48,6 +48,31 @@ fn a_run_finds_the_same_candidates_as_on_the_cpu() {
     assert!((loss - loss_of_cpu).abs() <= 1e-3 * loss_of_cpu, "{loss} {loss_of_cpu}");
 }
 
+/// The same tolerance, in the spaces of operators.
+#[test]
+fn runs_in_the_spaces_of_operators_find_the_same_candidates_as_on_the_cpu() {
+    if device().is_none() {
+        return;
+    }
+    let place = Workplace::new();
+    let shared = ["search.explorer=[\"uniform\"]", "search.ws_neighbours=4", "search.budget=3", "space.layers=4"];
+    for (space, more) in [("enas", "space.channels=4"), ("nasbench101", "space.cells=1")] {
+        let kind = format!("space.kind={space}");
+        let sets = [&kind, more, "space.vertices=4"].into_iter().chain(shared).flat_map(|set| ["--set", set]);
+        let sets: Vec<&str> = sets.collect();
+        let of = |device: &str| {
+            let out = format!("{space}-{device}");
+            place.finish(&out, &[&["--device", device][..], &sets].concat(), &[])
+        };
+        let (on_cuda, on_cpu) = (of("cuda"), of("cpu"));
+        let (accuracy, loss) = differences(&on_cuda, &on_cpu);
+        println!("{space}: accuracies differ by {accuracy}, losses by {loss:e}");
+        assert!(accuracy <= 1.01 / 48.0 && loss <= 1e-3, "{accuracy} {loss}");
+        let manifest = std::fs::read_to_string(place.path(&format!("{space}-cuda/manifest.json"))).unwrap();
+        assert!(manifest.contains("CUDA, f32"), "{manifest}");
+    }
+}
+
 #[test]
 fn how_many_are_trained_together_changes_nothing() {
     if device().is_none() {

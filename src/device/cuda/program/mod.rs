@@ -1,19 +1,22 @@
 //! A batch of candidates laid out for the device: where every value, gradient, coefficient and partial sum lies, and on
 //! which level every operation is. All sizes are known before the first step.
 
+mod activating;
 mod arena;
 mod levels;
 mod places;
+mod refusals;
 
 pub(super) use arena::Arena;
 pub(super) use levels::levels;
 pub(super) use places::{Candidate, IMAGES_A_GROUP, OpPlaces};
+pub(super) use refusals::check_plans;
 
 use super::error::CudaError;
 use super::parameters::ParameterMap;
 use super::records::{Chosen, Extents};
 use super::storage::Storage;
-use crate::net::{ImageShape, OpKind, Plan};
+use crate::net::{ImageShape, Plan};
 
 /// A batch of candidates laid out for batches of `images` images.
 #[derive(Clone, Debug)]
@@ -102,61 +105,4 @@ impl Program {
 /// Channels of the classifier's input.
 pub(super) fn features(plan: &Plan) -> usize {
     plan.ops.last().and_then(|op| op.inputs.first()).map_or(0, |input| plan.values[input.0].channels)
-}
-
-/// Refuses plans that cannot be trained together.
-pub(super) fn check_plans<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Result<(), CudaError> {
-    let mut plans = plans.into_iter().peekable();
-    let Some(&first) = plans.peek() else { return Err(CudaError::Plan("no network".into())) };
-    for plan in plans {
-        let shared = [
-            ("channels of images", first.image.channels, plan.image.channels),
-            ("rows of images", first.image.height, plan.image.height),
-            ("columns of images", first.image.width, plan.image.width),
-            ("classes", first.classes, plan.classes),
-            ("features", features(first), features(plan)),
-        ];
-        if let Some(&(what, first, other)) = shared.iter().find(|(_, first, other)| first != other) {
-            return Err(CudaError::Batch { what, first, other });
-        }
-        check_operations(plan)?;
-        let head = plan.ops.iter().rev().nth(1).map(|op| op.kind);
-        let ends = matches!(plan.ops.last().map(|op| op.kind), Some(OpKind::Classifier { .. }));
-        if !ends || !matches!(head, Some(OpKind::Pointwise { .. })) {
-            return Err(CudaError::Plan("it does not end with a pointwise convolution and a classifier".into()));
-        }
-    }
-    Ok(())
-}
-
-/// The answer to an operation that has no kernel.
-fn not_yet(kind: OpKind) -> CudaError {
-    CudaError::Plan(format!("it has the operation `{}`, which only the CPU does", kind.describe()))
-}
-
-/// Refuses operations that have no kernel.
-fn check_operations(plan: &Plan) -> Result<(), CudaError> {
-    let unknown = |kind: &OpKind| kind.activates_inputs() || matches!(kind, OpKind::Classifier { relu: false, .. });
-    match plan.ops.iter().map(|op| op.kind).find(unknown) {
-        Some(kind) => Err(not_yet(kind)),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::Dag;
-    use crate::net::{EnasShape, LayerOperator, enas};
-
-    #[test]
-    fn operations_without_kernels_are_refused_by_name() {
-        let image = ImageShape { channels: 3, height: 8, width: 8 };
-        let shape = EnasShape { image, channels: 4, classes: 10 };
-        let plan = enas(&[LayerOperator::Separable(5)], &Dag::without_edges(1).unwrap(), &shape);
-        let error = Program::new(&[plan], 4, Storage::F32).err().unwrap().to_string();
-        let expected =
-            "a plan that the CUDA kernels do not run: it has the operation `dense 1x1`, which only the CPU does";
-        assert_eq!(error, expected);
-    }
 }

@@ -2,13 +2,16 @@
 
 use super::super::error::CudaError;
 use super::super::parameters::ParameterMap;
-use super::super::records::{DepthwiseShape, DepthwiseTask, MOMENT_ROWS, padded, rows_per_tile, window_depth};
+use super::super::records::{
+    ConvolutionTask, DepthwiseShape, DepthwiseTask, MOMENT_ROWS, NONE, PoolingTask, SeparableTask, padded,
+    rows_per_tile, window_depth,
+};
 use super::super::storage::Storage;
 use super::arena::Arena;
 use crate::net::{OpKind, Plan, ValueShape, Weighting};
 
 /// Rows whose part of a weight's gradient one block sums.
-const SPLIT_ROWS: u32 = 1024;
+pub(super) const SPLIT_ROWS: u32 = 1024;
 
 /// Images whose sums one thread of the classifier adds up.
 pub(in super::super) const IMAGES_A_GROUP: u32 = 16;
@@ -42,8 +45,10 @@ pub(in super::super) struct OpPlaces {
     pub own: u64,
     /// F: `(4, channels)`
     pub norm: u64,
-    /// F: `(tiles, 2, channels)`
+    /// F: `(tiles, 2, channels)`, or [`NONE`]: the output has no batch norm.
     pub moments: u64,
+    /// Rows of a tile of moments.
+    pub moment_rows: u32,
     /// F: `(groups, 1 + inputs, in channels)` sums of the gradient of the weighted sum.
     pub sums: u64,
     /// Groups of `sums`.
@@ -58,6 +63,27 @@ pub(in super::super) struct OpPlaces {
     pub consumers: Vec<(usize, usize)>,
     /// Shape of a node's depthwise convolution.
     pub depthwise: Option<DepthwiseTask>,
+    /// What operations that activate every input by itself have.
+    pub activating: Activating,
+}
+
+/// Places and shapes of an operation that activates every input by itself; without offsets.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Activating {
+    /// V: the joined inputs of a separable convolution; those of others are `middle`.
+    pub joined: u64,
+    /// V: which of a window is the largest.
+    pub chosen: Option<u64>,
+    /// V: the gradient of the value before its batch norm's backward. Of every value that is joined.
+    pub unnormalised_gradient: u64,
+    /// F: `(tiles of rows, 2, channels)` sums of that gradient. Of every value that is joined.
+    pub gradient_sums: u64,
+    /// Of a dense convolution that is no product.
+    pub convolution: Option<ConvolutionTask>,
+    /// Of a separable convolution.
+    pub separable: Option<SeparableTask>,
+    /// Of a pooling.
+    pub pooling: Option<PoolingTask>,
 }
 
 impl OpPlaces {
@@ -93,7 +119,7 @@ pub(in super::super) struct Candidate {
 }
 
 /// A shape as records want it.
-fn size(number: usize) -> Result<u32, CudaError> {
+pub(super) fn size(number: usize) -> Result<u32, CudaError> {
     u32::try_from(number).map_err(|_| CudaError::Plan(format!("a size of {number}")))
 }
 
@@ -143,8 +169,13 @@ impl Candidate {
             channels: size(padded(output.channels))?,
             in_channels: size(in_channels)?,
             split: SPLIT_ROWS,
+            moments: NONE,
+            moment_rows: MOMENT_ROWS,
             ..OpPlaces::default()
         };
+        if op.kind.activates_inputs() {
+            places.in_channels = size(padded(self.channels_read(number)))?;
+        }
         let floats = |rows: u32, columns: u32| rows as usize * columns as usize;
         let (values, inputs) = (floats(places.rows, places.channels), op.inputs.len());
         let middle = floats(places.rows, places.in_channels);
@@ -184,16 +215,24 @@ impl Candidate {
                 places.depthwise = Some(task);
                 places.depthwise_gradients = arena.floats(floats(places.groups * 9, places.in_channels));
             }
-            kind => return Err(super::not_yet(kind)),
+            _ => self.place_activating(number, images, &mut places, arena)?,
         }
-        if !matches!(op.kind, OpKind::Classifier { .. } | OpKind::Mean) {
+        if matches!(op.kind, OpKind::Stem { .. } | OpKind::Node { .. } | OpKind::Pointwise { .. }) {
             places.weight_gradients =
                 arena.floats(places.splits() as usize * floats(places.channels, places.in_channels));
         }
         if output.norm.is_some() {
             places.own = arena.floats(floats(2, places.channels));
             places.norm = arena.floats(floats(4, places.channels));
-            places.moments = arena.floats(floats(places.rows.div_ceil(MOMENT_ROWS) * 2, places.channels));
+            if op.kind == OpKind::Sum {
+                places.moment_rows = rows_per_tile(places.channels, storage);
+            }
+            places.moments = arena.floats(floats(places.rows.div_ceil(places.moment_rows) * 2, places.channels));
+            places.activating.gradient_sums = arena
+                .floats(floats(places.rows.div_ceil(rows_per_tile(places.channels, storage)) * 2, places.channels));
+        }
+        if op.kind.activates_inputs() {
+            return Ok(places);
         }
         places.coefficients = op.inputs.iter().map(|_| arena.floats(floats(2, places.in_channels))).collect();
         places.sums = arena.floats(places.groups as usize * (1 + inputs) * places.in_channels as usize);
@@ -202,13 +241,25 @@ impl Candidate {
 
     /// Gives an operation the scratch that its backward needs.
     pub(super) fn place_scratch(&mut self, number: usize, arena: &mut Arena) {
-        let kind = self.plan.ops[number].kind;
+        let op = &self.plan.ops[number];
+        let (kind, normalised) = (op.kind, self.plan.values[op.output.0].norm.is_some());
         let places = &mut self.ops[number];
         let floats = |rows: u32, columns: u32| rows as usize * columns as usize;
-        if !matches!(kind, OpKind::Mean | OpKind::Classifier { .. }) {
-            places.output_gradient = arena.scratch(floats(places.rows, places.channels));
+        let gradient = floats(places.rows, places.channels);
+        match kind {
+            OpKind::Mean | OpKind::Classifier { .. } => {}
+            // Lower levels read it, so it is no scratch.
+            OpKind::Sum | OpKind::Concatenation => {
+                places.output_gradient = places.gradient;
+                let scratch = if normalised { arena.scratch(gradient) } else { places.gradient };
+                places.activating.unnormalised_gradient = scratch;
+            }
+            _ => {
+                places.output_gradient = arena.scratch(gradient);
+                places.activating.unnormalised_gradient = places.output_gradient;
+            }
         }
-        if matches!(kind, OpKind::Node { .. }) {
+        if matches!(kind, OpKind::Node { .. } | OpKind::Separable { .. }) {
             places.middle_gradient = arena.scratch(floats(places.rows, places.in_channels));
         }
     }
@@ -226,7 +277,7 @@ impl Candidate {
             OpKind::Node { weighting: Weighting::Single, .. } | OpKind::Classifier { .. } | OpKind::Stem { .. } => {
                 (None, 1.0)
             }
-            // Refused with its plan.
+            // The others join their inputs, which have no weights.
             _ => (None, 1.0),
         }
     }

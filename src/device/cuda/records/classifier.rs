@@ -12,7 +12,7 @@ pub struct ClassifierTask {
     pub values: u64,
     /// The same shape: gradient of the raw output.
     pub gradient: u64,
-    /// `(4, channels)`
+    /// `(4, channels)`, or [`NONE`]: there is no batch norm.
     pub norm: u64,
     /// `(images, channels)`: 0 or 1 / (1 - p).
     pub mask: u64,
@@ -28,7 +28,7 @@ pub struct ClassifierTask {
     pub sums: u64,
     /// `(2, channels)`: scale of the pixels' gradient.
     pub of_gradient: u64,
-    /// `(2, channels)`: coefficients of the raw output in its own gradient.
+    /// `(2, channels)`: coefficients of the raw output in its own gradient, or [`NONE`]: there is no batch norm.
     pub own: u64,
     /// `(images, columns)`
     pub logits: u64,
@@ -54,6 +54,10 @@ pub struct ClassifierTask {
     pub columns: u32,
     /// Images whose sums are added up by one thread.
     pub images_a_group: u32,
+    /// 0: there is no ReLU.
+    pub relu: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 impl ClassifierTask {
@@ -80,7 +84,7 @@ impl ClassifierTask {
         let rows = images * u64::from(self.pixels);
         check.region("head's output", self.values, rows * channels, extents.values)?;
         check.region("head's gradient", self.gradient, rows * channels, extents.values)?;
-        check.region("norm", self.norm, 4 * channels, extents.floats)?;
+        check.optional("norm", self.norm, 4 * channels, extents.floats)?;
         let features = [
             ("dropout factors", self.mask),
             ("features", self.features),
@@ -93,7 +97,7 @@ impl ClassifierTask {
         }
         check.region("sums", self.sums, u64::from(self.groups()) * 2 * channels, extents.floats)?;
         check.region("coefficients of the gradient", self.of_gradient, 2 * channels, extents.floats)?;
-        check.region("own coefficients", self.own, 2 * channels, extents.floats)?;
+        check.optional("own coefficients", self.own, 2 * channels, extents.floats)?;
         check.region("logits", self.logits, images * columns, extents.floats)?;
         check.region("logits' gradient", self.logits_gradient, images * columns, extents.floats)?;
         check.region("bias", self.bias, columns, extents.parameters)?;

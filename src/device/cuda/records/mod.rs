@@ -2,22 +2,30 @@
 //! they point into; every record checks that what it points at lies in its arena and on 16 bytes.
 
 mod classifier;
+mod convolution;
 mod depthwise;
 mod gather;
+mod join;
 mod norm;
 mod optimise;
+mod pooling;
 mod product;
+mod separable;
 mod table;
 mod windows;
 
 pub use classifier::{BiasGradient, ClassifierTask, HeadGradient, Loss, Pool, Unpool};
+pub use convolution::{Convolution, ConvolutionInput, ConvolutionTask, ConvolutionWeight};
 pub use depthwise::{DepthwiseBackward, DepthwiseShape, DepthwiseTask};
 pub use gather::{Edge, GatherTask, SumsTask, rows_per_tile};
+pub use join::{Join, JoinBack, JoinEdge, JoinTask};
 pub use norm::{Consumer, GradientTask, NormTask, Reader};
 pub use optimise::{Settings, TensorTask};
+pub use pooling::{PoolingBackward, PoolingTask};
 pub use product::{
     FullyConnected, FullyConnectedGradient, InputGradient, MOMENT_ROWS, Pointwise, ProductTask, WeightGradient,
 };
+pub use separable::{SeparableTask, SeparableWeight};
 pub use table::{Extents, Item, Lists, Table, Tables};
 pub use windows::{AugmentedWindows, Chosen, WindowsTask, window_depth};
 
@@ -107,6 +115,11 @@ impl Checker {
             true => Ok(()),
             false => Err(BadTask { record: self.record, what, offset, length, extent: extent as u64 }),
         }
+    }
+
+    /// The same of a part that may be missing.
+    fn optional(&self, what: &'static str, offset: u64, length: u64, extent: usize) -> Result<(), BadTask> {
+        if offset == NONE { Ok(()) } else { self.region(what, offset, length, extent) }
     }
 
     /// The records of a list that a task names.

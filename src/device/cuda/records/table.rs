@@ -3,7 +3,7 @@
 use super::super::device::{Buffer, Device};
 use super::super::error::CudaError;
 use super::super::storage::Storage;
-use super::{Consumer, Edge, Reader, Task, Work};
+use super::{Consumer, Edge, JoinEdge, Reader, Task, Work};
 use bytemuck::{Pod, Zeroable};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Lists {
     pub storage: Storage,
     /// Inputs of gathers.
     pub edges: Vec<Edge>,
+    /// Ranges of channels that are joined.
+    pub joins: Vec<JoinEdge>,
     /// Readers of outputs.
     pub readers: Vec<Reader>,
     /// Consumers of outputs, in the backward.
@@ -50,6 +52,7 @@ pub struct Lists {
 /// The lists on the device.
 pub(in super::super) struct ListMemory {
     pub edges: Buffer<Edge>,
+    pub joins: Buffer<JoinEdge>,
     pub readers: Buffer<Reader>,
     pub consumers: Buffer<Consumer>,
 }
@@ -69,6 +72,7 @@ impl Tables {
     pub fn new(device: &Arc<Device>, lists: Lists) -> Result<Self, CudaError> {
         let memory = ListMemory {
             edges: Buffer::copied(device, &lists.edges)?,
+            joins: Buffer::copied(device, &lists.joins)?,
             readers: Buffer::copied(device, &lists.readers)?,
             consumers: Buffer::copied(device, &lists.consumers)?,
         };

@@ -1,9 +1,11 @@
 //! The launches of a step. Operations of one level of all candidates are one launch for each kernel, so their number
 //! depends on the depth of the networks and not on how many there are.
 
+mod activating;
 mod products;
 mod tasks;
 
+use self::activating::{ActivatingLevel, Evaluated};
 use self::products::{classifier_gradient, features_gradient, logits};
 use self::tasks::{Builder, LevelTasks, tensors};
 use super::device::Device;
@@ -13,8 +15,8 @@ use super::launch::Arenas;
 use super::program::{Candidate, Program};
 use super::records::{
     AugmentedWindows, BiasGradient, ClassifierTask, DepthwiseBackward, DepthwiseTask, FullyConnected,
-    FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NONE, NormTask, Pointwise,
-    Pool, ProductTask, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
+    FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool,
+    ProductTask, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
 };
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ struct Level {
     input_gradient: Table<InputGradient>,
     depthwise_backward: Table<DepthwiseBackward>,
     gather_sums: Table<SumsTask>,
+    activating: ActivatingLevel,
 }
 
 /// Tables of the classifiers.
@@ -50,7 +53,7 @@ pub(super) struct Schedule {
     augmented_windows: Table<AugmentedWindows>,
     levels: Vec<Level>,
     /// Moments are not wanted: the same products without them.
-    evaluated: Vec<Table<Pointwise>>,
+    evaluated: Vec<Evaluated>,
     running_norms: Table<NormTask>,
     classifiers: Classifiers,
     optimiser: Table<TensorTask>,
@@ -72,9 +75,7 @@ impl Schedule {
         let optimiser: Vec<TensorTask> = program.candidates.iter().flat_map(tensors).collect();
         let tables = Tables::new(device, builder.lists)?;
         let norms: Vec<NormTask> = levels.iter().flat_map(|level| level.normalise.iter().copied()).collect();
-        let unsummed = |task: &Pointwise| Pointwise(ProductTask { moments: NONE, ..task.0 });
-        let evaluated =
-            levels.iter().map(|level| tables.table(&level.pointwise.iter().map(unsummed).collect::<Vec<_>>()));
+        let evaluated = levels.iter().map(|level| Evaluated::new(&tables, level));
         Ok(Schedule {
             windows: tables.table(&windows)?,
             augmented_windows: tables.table(&augmented)?,
@@ -104,8 +105,11 @@ impl Schedule {
     pub(super) fn train(&self, arenas: &Arenas) -> Result<(), CudaError> {
         for level in &self.levels {
             arenas.gather(&level.gather)?;
+            arenas.join(&level.activating.join)?;
             arenas.depthwise(&level.depthwise)?;
+            level.activating.windows(arenas)?;
             arenas.pointwise(&level.pointwise)?;
+            arenas.convolution(&level.activating.convolution)?;
             arenas.normalise(&level.normalise, true)?;
         }
         self.classify(arenas, true)?;
@@ -120,10 +124,13 @@ impl Schedule {
     /// The driver's.
     pub(super) fn evaluate(&self, arenas: &Arenas) -> Result<(), CudaError> {
         arenas.normalise(&self.running_norms, false)?;
-        for (level, pointwise) in self.levels.iter().zip(&self.evaluated) {
+        for (level, evaluated) in self.levels.iter().zip(&self.evaluated) {
             arenas.gather(&level.gather)?;
+            arenas.join(&evaluated.join)?;
             arenas.depthwise(&level.depthwise)?;
-            arenas.pointwise(pointwise)?;
+            level.activating.windows(arenas)?;
+            arenas.pointwise(&evaluated.pointwise)?;
+            arenas.convolution(&evaluated.convolution)?;
         }
         self.classify(arenas, false)
     }
@@ -149,16 +156,21 @@ impl Level {
             input_gradient: tables.table(&tasks.input_gradient)?,
             depthwise_backward: tables.table(&tasks.depthwise_backward)?,
             gather_sums: tables.table(&tasks.gather_sums)?,
+            activating: ActivatingLevel::new(tables, &tasks.activating)?,
         })
     }
 
-    /// The order matters: the input gradients of heads lie where the weight gradients read.
+    /// The order matters: the input gradients of heads and convolutions lie where the weight gradients read.
     fn backward(&self, arenas: &Arenas) -> Result<(), CudaError> {
+        arenas.join_back(&self.activating.join_back)?;
         arenas.output_gradient(&self.output_gradient)?;
         arenas.gather(&self.form_gradient)?;
         arenas.head_gradient(&self.head_gradient)?;
         arenas.weight_gradient(&self.weight_gradient)?;
+        arenas.convolution_weight(&self.activating.convolution_weight)?;
         arenas.input_gradient(&self.input_gradient)?;
+        arenas.convolution_input(&self.activating.convolution_input)?;
+        self.activating.windows_back(arenas)?;
         arenas.depthwise_backward(&self.depthwise_backward)?;
         arenas.gather_sums(&self.gather_sums)
     }

@@ -3,9 +3,10 @@
 use super::super::program::{Candidate, IMAGES_A_GROUP, Program};
 use super::super::records::{
     ClassifierTask, Consumer, DepthwiseBackward, DepthwiseTask, Edge, GatherTask, GradientTask, HeadGradient,
-    InputGradient, Lists, MOMENT_ROWS, NONE, NormTask, Pointwise, ProductTask, Reader, SumsTask, TensorTask,
-    WeightGradient, WindowsTask, rows_per_tile,
+    InputGradient, Lists, NONE, NormTask, Pointwise, ProductTask, Reader, SumsTask, TensorTask, WeightGradient,
+    WindowsTask, rows_per_tile,
 };
+use super::activating::ActivatingTasks;
 use super::products::{forward, input_gradient, weight_gradient};
 use crate::net::{BatchNorm, OpKind, ParameterId};
 
@@ -23,6 +24,7 @@ pub(super) struct LevelTasks {
     pub input_gradient: Vec<InputGradient>,
     pub depthwise_backward: Vec<DepthwiseBackward>,
     pub gather_sums: Vec<SumsTask>,
+    pub activating: ActivatingTasks,
 }
 
 /// The tensors of a candidate that the optimiser changes, with where their partial gradients lie.
@@ -30,7 +32,7 @@ pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
     let mut partials = vec![(0, 0); candidate.plan.parameters.len()];
     for (op, places) in candidate.plan.ops.iter().zip(&candidate.ops) {
         match op.kind {
-            OpKind::Stem { weight, .. } | OpKind::Pointwise { weight } => {
+            OpKind::Stem { weight, .. } | OpKind::Pointwise { weight } | OpKind::Convolution { weight, .. } => {
                 partials[weight.0] = (places.weight_gradients, places.splits());
             }
             OpKind::Node { depthwise, pointwise, .. } => {
@@ -40,8 +42,11 @@ pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
             OpKind::Classifier { weight, .. } => {
                 partials[weight.0] = (candidate.classifier.weight_gradients, places.splits());
             }
-            // Others than a mean are refused with their plan.
-            _ => {}
+            OpKind::Separable { depthwise, pointwise, .. } => {
+                partials[depthwise.0] = (places.depthwise_gradients, places.groups);
+                partials[pointwise.0] = (places.weight_gradients, places.splits());
+            }
+            OpKind::Mean | OpKind::Pool { .. } | OpKind::Sum | OpKind::Concatenation => {}
         }
     }
     let all = candidate.plan.parameters.iter().zip(&candidate.parameters.slots).zip(partials);
@@ -57,7 +62,7 @@ pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
 
 /// Makes records out of places.
 pub(super) struct Builder<'a> {
-    program: &'a Program,
+    pub program: &'a Program,
     /// What the tasks made so far name parts of.
     pub lists: Lists,
 }
@@ -65,7 +70,8 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub(super) fn new(program: &'a Program) -> Self {
         let (edges, readers, consumers) = (Vec::new(), Vec::new(), Vec::new());
-        let lists = Lists { extents: program.extents, storage: program.storage, edges, readers, consumers };
+        let joins = Vec::new();
+        let lists = Lists { extents: program.extents, storage: program.storage, edges, joins, readers, consumers };
         Builder { program, lists }
     }
 
@@ -81,6 +87,9 @@ impl<'a> Builder<'a> {
     fn operation(&mut self, tasks: &mut LevelTasks, number: usize, op: usize) {
         let candidate = &self.program.candidates[number];
         let places = &candidate.ops[op];
+        if candidate.is_joined(op) || candidate.plan.ops[op].kind.activates_inputs() {
+            return self.activating(tasks, number, op);
+        }
         tasks.normalise.push(self.norm(number, op));
         tasks.output_gradient.push(self.gradient(number, op));
         match candidate.plan.ops[op].kind {
@@ -125,7 +134,7 @@ impl<'a> Builder<'a> {
                 tasks.input_gradient.push(InputGradient(input_gradient(places, weight)));
                 tasks.head_gradient.push(HeadGradient(self.classifier(number)));
             }
-            // Others than the classifier, which has tasks of its own, are refused with their plan.
+            // The classifier has tasks of its own, and so have those that join their inputs.
             _ => {}
         }
     }
@@ -180,13 +189,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn norm(&mut self, number: usize, op: usize) -> NormTask {
+    pub(super) fn norm(&mut self, number: usize, op: usize) -> NormTask {
         let candidate = &self.program.candidates[number];
         let places = &candidate.ops[op];
         let first = self.lists.readers.len();
         let last = candidate.plan.ops.len() - 1;
         // The classifier reads the norm itself.
-        let gathers = places.consumers.iter().filter(|(consumer, _)| *consumer != last);
+        // Those that join it, too.
+        let consumers = if candidate.is_joined(op) { &[][..] } else { &places.consumers };
+        let gathers = consumers.iter().filter(|(consumer, _)| *consumer != last);
         self.lists.readers.extend(gathers.map(|&(consumer, position)| {
             let (logit, weight) = candidate.edge_weight(consumer, position);
             let coefficients = candidate.ops[consumer].coefficients[position];
@@ -204,7 +215,7 @@ impl<'a> Builder<'a> {
             running_mean: offset(|norm| norm.running_mean),
             running_variance: offset(|norm| norm.running_variance),
             rows: places.rows,
-            rows_per_tile: MOMENT_ROWS,
+            rows_per_tile: places.moment_rows,
             channels: places.channels,
             first_reader: first as u32,
             readers: (self.lists.readers.len() - first) as u32,
@@ -212,7 +223,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn gradient(&mut self, number: usize, op: usize) -> GradientTask {
+    pub(super) fn gradient(&mut self, number: usize, op: usize) -> GradientTask {
         let candidate = &self.program.candidates[number];
         let places = &candidate.ops[op];
         let first = self.lists.consumers.len();
@@ -252,15 +263,17 @@ impl<'a> Builder<'a> {
         let last = candidate.plan.ops.len() - 1;
         let (head, places) = (&candidate.ops[last - 1], &candidate.ops[last]);
         let classifier = &candidate.classifier;
-        let bias = match candidate.plan.ops[last].kind {
-            OpKind::Classifier { bias, .. } => candidate.parameters.offset(bias),
-            _ => NONE,
+        let (bias, relu) = match candidate.plan.ops[last].kind {
+            OpKind::Classifier { bias, relu, .. } => (candidate.parameters.offset(bias), relu),
+            _ => (NONE, false),
         };
+        let value = candidate.plan.values[candidate.plan.ops[last - 1].output.0];
+        let normalised = |offset: u64| if value.norm.is_some() { offset } else { NONE };
         let result = (program.results + number * 2 * program.result_floats) as u64;
         ClassifierTask {
             values: head.value,
             gradient: head.output_gradient,
-            norm: head.norm,
+            norm: normalised(head.norm),
             mask: (program.masks + number * program.mask_floats) as u64,
             features: classifier.features,
             features_gradient: classifier.features_gradient,
@@ -268,7 +281,7 @@ impl<'a> Builder<'a> {
             passing_values: classifier.passing_values,
             sums: places.sums,
             of_gradient: head.gradient_coefficients.first().copied().unwrap_or(NONE),
-            own: head.own,
+            own: normalised(head.own),
             logits: classifier.logits,
             logits_gradient: classifier.logits_gradient,
             bias,
@@ -281,6 +294,8 @@ impl<'a> Builder<'a> {
             classes: candidate.plan.classes as u32,
             columns: classifier.columns,
             images_a_group: IMAGES_A_GROUP,
+            relu: u32::from(relu || value.relu),
+            reserved: 0,
         }
     }
 
