@@ -126,10 +126,10 @@ fn train_alone(config: &Config, plans: &[Plan], dataset: &Dataset, splits: &Spli
     let (next, go) = (AtomicUsize::new(0), AtomicBool::new(false));
     let accuracies = Mutex::new(vec![f64::NAN; plans.len()]);
     let one = |plan: &Plan, candidate: u64| {
-        let (settings, indices) = (&config.retrain, &splits.train[..]);
+        let (settings, indices) = (&config.retrain.training, &splits.train[..]);
         let training =
             Training { plan, settings, dataset, indices, seed: SEED, candidate, engine: &Engine::Cpu { threads: 1 } };
-        let trained = training.run(&mut |_| (), &go).unwrap().unwrap();
+        let trained = training.run(&go).unwrap().unwrap();
         evaluate(plan, &trained.weights, (dataset, &splits.validation), &Engine::Cpu { threads: 1 }, &go)
             .unwrap()
             .unwrap()

@@ -70,7 +70,7 @@ pub(super) fn read_architecture_file(path: &Path, space: &dyn Space) -> anyhow::
     Ok(architecture)
 }
 
-/// The plan of an architecture on the run's data.
+/// The plan of an architecture as it is trained long, on the run's data.
 pub(super) fn lower(run: &RunDirectory, bench: &Workbench, architecture: &Architecture) -> anyhow::Result<Plan> {
-    Ok(oracle::lower(architecture, &run.record.config.space, &bench.images()?.dataset)?)
+    Ok(oracle::lower(architecture, &run.record.config.retrained_space(), &bench.images()?.dataset)?)
 }

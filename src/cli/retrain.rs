@@ -10,14 +10,16 @@ use super::output::{print, print_json};
 use super::progress::Progress;
 use super::run_directory::RunDirectory;
 use super::text::{duration, percent};
-use super::training::{BEST, LongTraining, NAMED, Network, write_architecture, write_onnx, write_weights};
+use super::training::{
+    BEST, LongTraining, NAMED, Network, forget_training, write_architecture, write_onnx, write_weights,
+};
 use super::workbench::{self, Workbench, device_of, open_device};
 use crate::config::{Config, DeviceChoice};
 use crate::space::Architecture;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the files go unless `--out` says otherwise: beside the run's own, which stay as the run left them.
 const FOLDER: &str = "retrained";
@@ -99,25 +101,29 @@ pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
     }
     let chosen = arguments.choice.choose(&run, bench.space.as_ref())?;
     let plan = lower(&run, &bench, &chosen.architecture)?;
+    let folder = arguments.out.clone().unwrap_or_else(|| arguments.run.join(FOLDER));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let stop = stop_flag()?;
     let progress = Progress::new(arguments.quiet, None);
-    progress.training(&name(&chosen), config.retrain.epochs);
+    progress.training(&name(&chosen), config.retrain.training.epochs);
     let training = LongTraining {
         config: &config,
         bench: &bench,
         plan: &plan,
         candidate: chosen.candidate.unwrap_or(NO_CANDIDATE),
+        folder: &folder,
     };
     let trained = training.run(&mut |report| progress.epoch(&report), &stop);
     progress.clear();
     let Some(trained) = trained? else {
-        return Ok(End::Interrupted("nothing was written; the same command begins anew".into()));
+        return Ok(End::Interrupted("whole epochs are kept; the same command goes on".into()));
     };
     let network = Network { plan: &plan, weights: &trained.weights, bench: &bench };
-    let files = write(arguments, &chosen.architecture, &network)?;
+    let files = write(arguments, (&folder, &chosen.architecture), &network)?;
+    forget_training(&folder);
     let retrained = Retrained {
         candidate: chosen.candidate,
-        epochs: config.retrain.epochs,
+        epochs: config.retrain.training.epochs,
         training_losses: trained.losses,
         test_accuracy: trained.test_accuracy,
         test_images: bench.images()?.splits.test.len(),
@@ -138,13 +144,15 @@ pub(super) fn execute(arguments: &RetrainArguments) -> CommandResult {
 fn changed(config: &Config, arguments: &RetrainArguments) -> Result<Config, UsageError> {
     let mut config = config.clone();
     config.run.seed = arguments.seed.unwrap_or(config.run.seed);
-    config.retrain.epochs = arguments.epochs.map_or(config.retrain.epochs, |epochs| epochs as usize);
-    let (rate, end) =
-        (arguments.learning_rate.unwrap_or(config.retrain.learning_rate), config.retrain.learning_rate_end);
+    config.retrain.training.epochs = arguments.epochs.map_or(config.retrain.training.epochs, |epochs| epochs as usize);
+    let (rate, end) = (
+        arguments.learning_rate.unwrap_or(config.retrain.training.learning_rate),
+        config.retrain.training.learning_rate_end,
+    );
     if rate < end {
         return Err(UsageError(format!("--learning-rate {rate}: must be at least retrain.learning_rate_end = {end}")));
     }
-    config.retrain.learning_rate = rate;
+    config.retrain.training.learning_rate = rate;
     Ok(config)
 }
 
@@ -152,13 +160,15 @@ fn name(chosen: &Chosen) -> String {
     chosen.candidate.map_or("the given network".into(), |number| format!("candidate {number}"))
 }
 
-fn write(arguments: &RetrainArguments, architecture: &Architecture, network: &Network) -> anyhow::Result<Vec<String>> {
-    let directory = arguments.out.clone().unwrap_or_else(|| arguments.run.join(FOLDER));
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+fn write(
+    arguments: &RetrainArguments,
+    (directory, architecture): (&Path, &Architecture),
+    network: &Network,
+) -> anyhow::Result<Vec<String>> {
     let names = if arguments.choice.arch.is_some() { NAMED } else { BEST };
-    write_architecture(&directory, &names, architecture)?;
-    write_weights(&directory, &names, network.weights)?;
-    write_onnx(&directory, &names, network)?;
+    write_architecture(directory, &names, architecture)?;
+    write_weights(directory, &names, network.weights)?;
+    write_onnx(directory, &names, network)?;
     let paths = [names.architecture, names.weights, names.onnx].map(|name| directory.join(name));
     Ok(paths.iter().map(|path| path.display().to_string()).collect())
 }

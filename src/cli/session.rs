@@ -6,7 +6,7 @@
 use super::files;
 use super::progress::Progress;
 use super::run_directory::{GENERATOR_FILE, REPORT_FILE, read_weights};
-use super::training::{BEST, LongTraining, Network, write_architecture, write_onnx, write_weights};
+use super::training::{BEST, LongTraining, Network, forget_training, write_architecture, write_onnx, write_weights};
 use super::workbench::{Images, Material, Workbench};
 use crate::config::{Config, OracleKind};
 use crate::generator::Fitted;
@@ -80,7 +80,7 @@ impl Session<'_> {
             Material::Images(images) => images,
             Material::Table { .. } => return finish_with_table(journal, &record, best).map(|()| true),
         };
-        let plan = lower(&best.architecture, &self.config.space, &images.dataset)?;
+        let plan = lower(&best.architecture, &self.config.retrained_space(), &images.dataset)?;
         let Some(weights) = self.best_weights(journal, &record, best, &plan)? else { return Ok(false) };
         write_onnx(self.directory, &BEST, &Network { plan: &plan, weights: &weights, bench: self.bench })?;
         Ok(true)
@@ -166,8 +166,14 @@ impl Session<'_> {
         {
             return Ok(Some(weights));
         }
-        self.progress.training(&format!("candidate {}", best.number), self.config.retrain.epochs);
-        let training = LongTraining { config: self.config, bench: self.bench, plan, candidate: best.number };
+        self.progress.training(&format!("candidate {}", best.number), self.config.retrain.training.epochs);
+        let training = LongTraining {
+            config: self.config,
+            bench: self.bench,
+            plan,
+            candidate: best.number,
+            folder: self.directory,
+        };
         let trained = training.run(&mut |report| self.progress.epoch(&report), self.stop).with_context(|| {
             let directory = self.directory.display();
             format!("the search is done, but not the long training (see `retrain {directory} --learning-rate RATE`)")
@@ -184,6 +190,7 @@ impl Session<'_> {
                 seconds: trained.seconds,
             })?;
         }
+        forget_training(self.directory);
         Ok(Some(trained.weights))
     }
 }

@@ -5,13 +5,16 @@ use super::output::json_text;
 use super::workbench::Workbench;
 use crate::config::Config;
 use crate::net::{Plan, Weights, weights_to_safetensors};
-use crate::oracle::{EpochReport, Training, evaluate};
+use crate::oracle::{EpochDone, EpochReport, OracleError, Training, TrainingState, evaluate};
 use crate::report::onnx::{onnx, preprocessing};
 use crate::space::Architecture;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+/// A long training that was interrupted: weights and the optimiser's state after its last whole epoch.
+const UNFINISHED: &str = "training.safetensors";
 
 /// Names of a network's files.
 pub(super) struct NetworkFiles {
@@ -39,6 +42,14 @@ pub(super) struct LongTraining<'a> {
     pub plan: &'a Plan,
     /// Keys the random streams.
     pub candidate: u64,
+    /// Folder of the file that keeps an interrupted training, to go on from.
+    pub folder: &'a Path,
+}
+
+/// Removes what a training that is done has kept to go on from.
+pub(super) fn forget_training(folder: &Path) {
+    // Left behind, it is of no harm.
+    let _ = std::fs::remove_file(folder.join(UNFINISHED));
 }
 
 /// What came of it.
@@ -53,10 +64,10 @@ pub(super) struct TrainedNetwork {
 }
 
 impl LongTraining<'_> {
-    /// Trains and tests once. `None`: stopped.
+    /// Trains, from where an interrupted training of the same network stands in the folder, and tests once. `None`: stopped.
     ///
     /// # Errors
-    /// A loss that is no number.
+    /// A loss that is no number; a file that cannot be written.
     pub fn run(
         &self,
         epoch_done: &mut dyn FnMut(EpochReport),
@@ -66,11 +77,20 @@ impl LongTraining<'_> {
         let engine = &self.bench.engine;
         let images = self.bench.images()?;
         let (dataset, splits) = (&images.dataset, &images.splits);
-        let (settings, seed) = (&self.config.retrain, self.config.run.seed);
+        let (settings, seed) = (&self.config.retrain.training, self.config.run.seed);
         let images = dataset.fraction(&images.all_training_images(), settings.data_fraction, seed);
         let training =
             Training { plan: self.plan, settings, dataset, indices: &images, seed, candidate: self.candidate, engine };
-        let Some(trained) = training.run(epoch_done, stop)? else { return Ok(None) };
+        let path = self.folder.join(UNFINISHED);
+        // A file that cannot be read, or is another training's, is written anew.
+        let state = std::fs::read(&path).ok().and_then(|bytes| TrainingState::read(&bytes, &training));
+        let mut keep = |done: EpochDone| {
+            let state = (done.state)()?.to_bytes(&training);
+            files::write(&path, &state).map_err(|error| OracleError::NotKept(format!("{error:#}")))?;
+            epoch_done(done.report);
+            Ok(())
+        };
+        let Some(trained) = training.run_from(state, &mut keep, stop)? else { return Ok(None) };
         let test = evaluate(self.plan, &trained.weights, (dataset, &splits.test), engine, stop)?;
         Ok(test.map(|test| TrainedNetwork {
             weights: trained.weights,

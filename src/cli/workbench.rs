@@ -185,7 +185,7 @@ fn only_on_cpu(config: &Config) -> Option<String> {
     if config.space.second_stem_stride > 0 {
         return Some("space.second_stem_stride: the stem's second convolution has no CUDA kernel".into());
     }
-    let trainings = [("oracle", &config.oracle.training), ("retrain", &config.retrain)];
+    let trainings = [("oracle", &config.oracle.training), ("retrain", &config.retrain.training)];
     trainings.into_iter().find_map(|(section, training)| {
         let key = match training {
             TrainingConfig { nesterov: true, .. } => "nesterov",

@@ -368,6 +368,13 @@ pub(super) const KEYS: &[Key] = &[
     key("oracle", "label_smoothing", "0.1", BELOW_ONE, LABEL_SMOOTHING),
     key("oracle", "dropout", "0.0", BELOW_ONE, DROPOUT),
     key("oracle", "augmentation", "false", Form::Flag, AUGMENTATION),
+    key(
+        "retrain",
+        "channels",
+        "0",
+        Form::Integer(0, 4096),
+        "channels of the network that is trained long, as space.channels; 0: those of the search",
+    ),
     key("retrain", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
     key("retrain", "epochs", "30", EPOCHS, TRAINING_EPOCHS),
     key("retrain", "batch", "64", BATCH, TRAINING_BATCH),

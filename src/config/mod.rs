@@ -40,7 +40,7 @@ pub struct Config {
     /// `[oracle]`
     pub oracle: OracleConfig,
     /// `[retrain]`
-    pub retrain: TrainingConfig,
+    pub retrain: RetrainConfig,
 }
 
 impl Config {
@@ -56,6 +56,12 @@ impl Config {
             .map_err(|error| ConfigError::Conflict(error.message().replace('\n', "; ")))?;
         validate::check(&config)?;
         Ok(config)
+    }
+
+    /// The space of the networks that are trained long: the search's, with the channels of `[retrain]`.
+    pub fn retrained_space(&self) -> SpaceConfig {
+        let channels = if self.retrain.channels == 0 { self.space.channels } else { self.retrain.channels };
+        SpaceConfig { channels, ..self.space.clone() }
     }
 
     /// Reads a configuration file, as [`Config::from_toml`] does.
@@ -398,6 +404,17 @@ impl BenchmarkDataset {
             BenchmarkDataset::Imagenet16 => "ImageNet16-120",
         }
     }
+}
+
+/// `[retrain]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetrainConfig {
+    /// Channels of the network that is trained long, as [`SpaceConfig::channels`]; 0: those of the search.
+    #[serde(default)]
+    pub channels: usize,
+    /// How it is trained.
+    #[serde(flatten)]
+    pub training: TrainingConfig,
 }
 
 /// `[oracle]` and `[retrain]`: how a network is trained.

@@ -198,7 +198,10 @@ fn values_reach_their_fields() {
     assert_eq!(config.search.exploration, Exploration::Constant { share: 1.0 });
     assert_eq!(config.search.explorer, [ClassicalKind::Ba, ClassicalKind::Ws, ClassicalKind::Ba]);
     assert_eq!(config.search.reward, RewardShaping::Accuracy);
-    assert_eq!((config.search.ba_edges, config.retrain.epochs, config.retrain.learning_rate), (7, 99, 1.0));
+    assert_eq!(
+        (config.search.ba_edges, config.retrain.training.epochs, config.retrain.training.learning_rate),
+        (7, 99, 1.0)
+    );
     assert_eq!(config.oracle, parse("").unwrap().oracle);
     for (word, schedule) in [("none", Exploration::None), ("harmonic", Exploration::Harmonic)] {
         let config = parse(&format!("[search]\nexploration = \"{word}\"")).unwrap();
@@ -275,7 +278,7 @@ fn the_paper_s_configurations_are_right() {
     assert_eq!((full.data.source, full.space.kind), (DataSource::TinyImagenet, SpaceKind::Randwire));
     assert_eq!((full.space.nodes, full.space.channels, full.space.stages, full.space.head), (32, 78, 3, 1280));
     let TrainingConfig { epochs, batch, learning_rate, momentum, weight_decay, label_smoothing, dropout, .. } =
-        full.retrain;
+        full.retrain.training;
     assert_eq!((epochs, batch, dropout), (250, 256, 0.0));
     assert_eq!((learning_rate, momentum, weight_decay, label_smoothing), (0.1, 0.9, 5e-5, 0.1));
     assert!(full.oracle.training.data_fraction <= 0.1);
@@ -307,7 +310,9 @@ fn the_supernets_configurations_are_right() {
     let TrainingConfig { epochs, batch, learning_rate, learning_rate_end, nesterov, .. } = full.oracle.training;
     assert_eq!((epochs, batch, learning_rate, learning_rate_end, nesterov), (310, 128, 0.05, 0.0005, true));
     // The smoke run has whatever decides which code runs.
-    for (of_full, of_smoke) in [(&full.oracle.training, &smoke.oracle.training), (&full.retrain, &smoke.retrain)] {
+    for (of_full, of_smoke) in
+        [(&full.oracle.training, &smoke.oracle.training), (&full.retrain.training, &smoke.retrain.training)]
+    {
         let path = |of: &TrainingConfig| (of.nesterov, of.augmentation, of.gradient_clip, of.restart_factor);
         assert_eq!(path(of_full), path(of_smoke));
         assert!([of_full, of_smoke].iter().all(|of| of.restart_epochs > 0 && of.dropout > 0.0));

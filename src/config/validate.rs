@@ -19,7 +19,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_oracle(config)?;
     check_kinds(config)?;
     check_training("oracle", &config.oracle.training)?;
-    check_training("retrain", &config.retrain)?;
+    check_training("retrain", &config.retrain.training)?;
     match config.space.kind {
         SpaceKind::Randwire => {
             check_data(config)?;
@@ -165,7 +165,7 @@ fn check_data(config: &Config) -> Result<(), ConfigError> {
     refuse(held_out >= images, || format!("{keys} = {held_out}: must be below {images}, the images of data.source"))?;
     let training = data.trained_on(images - held_out);
     check_batch("oracle", &config.oracle.training, training)?;
-    check_batch("retrain", &config.retrain, training)
+    check_batch("retrain", &config.retrain.training, training)
 }
 
 fn check_no_path(config: &Config) -> Result<(), ConfigError> {

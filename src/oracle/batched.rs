@@ -4,7 +4,7 @@
 use super::engine::CudaEngine;
 use super::initial::initial_weights;
 use super::pace::{EpochStreams, Pace};
-use super::{Evaluation, OracleError};
+use super::{Evaluation, OracleError, TrainingState};
 use crate::config::TrainingConfig;
 use crate::data::{BatchRequest, Dataset};
 use crate::device::cpu::BatchResult;
@@ -74,6 +74,15 @@ pub(super) struct BatchEpoch<'a> {
     /// Of each network that has not diverged, the mean loss of every epoch so far.
     pub losses: &'a [Result<Vec<f64>, OracleError>],
     pub seconds: f64,
+    network: &'a Network,
+}
+
+impl BatchEpoch<'_> {
+    /// What the training of the first network can go on from.
+    pub(super) fn state(&self) -> Result<TrainingState, OracleError> {
+        let losses = self.losses.first().and_then(|losses| losses.as_ref().ok()).cloned().unwrap_or_default();
+        Ok(TrainingState { weights: self.network.weights(0)?, momentum: self.network.momentum(0)?, losses })
+    }
 }
 
 /// Networks that are trained, still on the device.
@@ -86,13 +95,15 @@ pub(super) struct BatchTrained<'a> {
 }
 
 impl<'a> BatchTraining<'a> {
-    /// Trains all from fresh weights. `None` when `stop` was raised before the end.
+    /// Trains all from fresh weights, or, where there is but one, from an earlier state of it. `None` when `stop` was raised
+    /// before the end.
     ///
     /// # Errors
-    /// No images; the device's. A network that diverges is no error, and does not hold up the others.
+    /// No images; the device's; those of `epoch_done`. A network that diverges is no error, and does not hold up the others.
     pub(super) fn run(
         &self,
-        epoch_done: &mut dyn FnMut(BatchEpoch),
+        state: Option<TrainingState>,
+        epoch_done: &mut dyn FnMut(BatchEpoch) -> Result<(), OracleError>,
         stop: &AtomicBool,
     ) -> Result<Option<BatchTrained<'a>>, OracleError> {
         let pace = Pace::new(self.settings, self.indices.len())?;
@@ -103,8 +114,15 @@ impl<'a> BatchTraining<'a> {
             network.load(number, &initial_weights(plan, self.seed, *candidate))?;
         }
         let mut losses: Vec<Result<Vec<f64>, OracleError>> = plans.iter().map(|_| Ok(Vec::new())).collect();
+        let mut done = 0;
+        if let (Some(state), [losses]) = (state, &mut losses[..]) {
+            network.load(0, &state.weights)?;
+            network.load_momentum(0, &state.momentum)?;
+            done = state.losses.len();
+            *losses = Ok(state.losses);
+        }
         let mut batches = vec![HostBatch::default(); plans.len()];
-        for epoch in 0..self.settings.epochs {
+        for epoch in done..self.settings.epochs {
             let start = Instant::now();
             if !self.epoch(&mut network, (&pace, epoch), &mut batches, &mut losses, stop)? {
                 return Ok(None);
@@ -112,7 +130,8 @@ impl<'a> BatchTraining<'a> {
             if losses.iter().all(Result::is_err) {
                 break;
             }
-            epoch_done(BatchEpoch { epoch, losses: &losses, seconds: start.elapsed().as_secs_f64() });
+            let seconds = start.elapsed().as_secs_f64();
+            epoch_done(BatchEpoch { epoch, losses: &losses, seconds, network: &network })?;
         }
         Ok(Some(BatchTrained { network, data: self.data.clone(), batch: pace.batch, losses }))
     }

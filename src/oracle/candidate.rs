@@ -150,7 +150,7 @@ impl TrainingOracle {
             candidate: *candidate,
             engine,
         };
-        let Some(trained) = training.run(&mut |_| (), stop)? else { return Ok(None) };
+        let Some(trained) = training.run(stop)? else { return Ok(None) };
         let images = (&*self.dataset, &self.validation[..]);
         let Some(evaluation) = evaluate(plan, &trained.weights, images, engine, stop)? else { return Ok(None) };
         Ok(Some((trained.losses, evaluation.accuracy)))
@@ -166,7 +166,7 @@ impl TrainingOracle {
         let data = DeviceData { dataset: &self.dataset, resident: images.clone() };
         let (settings, indices, seed) = (&self.settings, &self.train[..], self.seed);
         let training = BatchTraining { engine, data, settings, indices, seed, members };
-        let measured = training.run(&mut |_| (), stop).and_then(|trained| {
+        let measured = training.run(None, &mut |_| Ok(()), stop).and_then(|trained| {
             let Some(mut trained) = trained else { return Ok(None) };
             let Some(evaluations) = trained.evaluate(&self.validation, stop)? else { return Ok(None) };
             let losses = std::mem::take(&mut trained.losses).into_iter();

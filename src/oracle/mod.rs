@@ -3,6 +3,7 @@
 
 mod batched;
 mod candidate;
+mod checkpoint;
 mod engine;
 mod floor;
 mod initial;
@@ -15,12 +16,13 @@ mod tabular;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};
+pub use checkpoint::TrainingState;
 pub use engine::{CudaEngine, Engine};
 pub use floor::{H100, Need, Roof, evaluation_floor, training_floor, training_need};
 pub use probe::{Probe, Rates};
 pub use supernet::SupernetOracle;
 pub use tabular::TableOracle;
-pub use training::{EpochReport, Evaluation, Trained, Training, evaluate};
+pub use training::{EpochDone, EpochReport, Evaluation, Trained, Training, evaluate};
 
 use crate::device::cuda::CudaError;
 use crate::space::Architecture;
@@ -98,6 +100,9 @@ pub enum OracleError {
         /// The loss.
         loss: f64,
     },
+    /// What was to be kept between two epochs could not be.
+    #[error("{0}")]
+    NotKept(String),
     /// No training or no evaluation images.
     #[error("there are no images to {0}")]
     NoImages(&'static str),

@@ -41,7 +41,7 @@ mod tests {
     /// The rate after so many epochs, of ten steps each.
     fn after(settings: &str, epochs: f64) -> f64 {
         let config = Config::from_toml(&format!("[retrain]\n{settings}"), &[]).unwrap();
-        learning_rate(&config.retrain, (epochs * 10.0).round() as usize, 10)
+        learning_rate(&config.retrain.training, (epochs * 10.0).round() as usize, 10)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::batched::{BatchEpoch, BatchTraining, DeviceData, Member, evaluate_one
 use super::engine::{CudaEngine, Engine};
 use super::initial::initial_weights;
 use super::pace::{EpochStreams, Pace};
-use super::{EVALUATION_BATCH, OracleError};
+use super::{EVALUATION_BATCH, OracleError, TrainingState};
 use crate::config::TrainingConfig;
 use crate::data::{BatchRequest, Dataset};
 use crate::device::cpu::{Batch, InstructionSet, Network, NetworkOptions, Step};
@@ -46,6 +46,15 @@ pub struct EpochReport {
     pub images_per_s: f64,
 }
 
+/// The moment between an epoch and the next.
+#[derive(Clone, Copy)]
+pub struct EpochDone<'a> {
+    /// What is known.
+    pub report: EpochReport,
+    /// Forms what the training can go on from.
+    pub state: &'a dyn Fn() -> Result<TrainingState, OracleError>,
+}
+
 /// A trained network.
 #[derive(Clone, Debug)]
 pub struct Trained {
@@ -71,45 +80,66 @@ impl Training<'_> {
     ///
     /// # Errors
     /// No images; a loss that is not a number; the device's.
-    pub fn run(
+    pub fn run(&self, stop: &AtomicBool) -> Result<Option<Trained>, OracleError> {
+        self.run_from(None, &mut |_| Ok(()), stop)
+    }
+
+    /// Goes on from an earlier state, or trains from fresh weights. `None` when `stop` was raised before the end.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and those of `epoch_done`.
+    pub fn run_from(
         &self,
-        epoch_done: &mut dyn FnMut(EpochReport),
+        state: Option<TrainingState>,
+        epoch_done: &mut dyn FnMut(EpochDone) -> Result<(), OracleError>,
         stop: &AtomicBool,
     ) -> Result<Option<Trained>, OracleError> {
         match self.engine {
-            Engine::Cpu { threads } => self.run_on_cpu(*threads, epoch_done, stop),
-            Engine::Cuda(engine) => self.run_on_cuda(engine, epoch_done, stop),
+            Engine::Cpu { threads } => self.run_on_cpu((*threads, state), epoch_done, stop),
+            Engine::Cuda(engine) => self.run_on_cuda((engine, state), epoch_done, stop),
         }
     }
 
     fn run_on_cpu(
         &self,
-        threads: usize,
-        epoch_done: &mut dyn FnMut(EpochReport),
+        (threads, state): (usize, Option<TrainingState>),
+        epoch_done: &mut dyn FnMut(EpochDone) -> Result<(), OracleError>,
         stop: &AtomicBool,
     ) -> Result<Option<Trained>, OracleError> {
         let pace = Pace::new(self.settings, self.indices.len())?;
         let options = NetworkOptions { batch: pace.batch, threads, set: InstructionSet::best() };
         let mut network = Network::new(self.plan, options);
-        network.load(&initial_weights(self.plan, self.seed, self.candidate));
-        let mut losses = Vec::with_capacity(self.settings.epochs);
+        let mut losses = Vec::new();
+        match state {
+            Some(state) => {
+                network.load(&state.weights);
+                network.load_momentum(&state.momentum);
+                losses = state.losses;
+            }
+            None => network.load(&initial_weights(self.plan, self.seed, self.candidate)),
+        }
         let mut buffers = Buffers::new(self.plan, pace.batch);
         let mut mask = vec![0.0; pace.batch * network.features()];
-        for epoch in 0..self.settings.epochs {
+        for epoch in losses.len()..self.settings.epochs {
             let start = Instant::now();
             let Some(loss) = self.epoch(&mut network, (&mut buffers, &mut mask), (&pace, epoch), stop)? else {
                 return Ok(None);
             };
             losses.push(loss);
-            epoch_done(self.report(&pace, (epoch, loss), start.elapsed().as_secs_f64()));
+            let report = self.report(&pace, (epoch, loss), start.elapsed().as_secs_f64());
+            let state = || {
+                let (weights, momentum) = (network.weights(), network.momentum());
+                Ok(TrainingState { weights, momentum, losses: losses.clone() })
+            };
+            epoch_done(EpochDone { report, state: &state })?;
         }
         Ok(Some(Trained { weights: network.weights(), losses }))
     }
 
     fn run_on_cuda(
         &self,
-        engine: &CudaEngine,
-        epoch_done: &mut dyn FnMut(EpochReport),
+        (engine, state): (&CudaEngine, Option<TrainingState>),
+        epoch_done: &mut dyn FnMut(EpochDone) -> Result<(), OracleError>,
         stop: &AtomicBool,
     ) -> Result<Option<Trained>, OracleError> {
         let pace = Pace::new(self.settings, self.indices.len())?;
@@ -123,13 +153,12 @@ impl Training<'_> {
             members: &[Member { plan: self.plan.clone(), candidate: self.candidate }],
         };
         let mut done = |epoch: BatchEpoch| {
-            if let [Ok(losses)] = epoch.losses
-                && let Some(&loss) = losses.last()
-            {
-                epoch_done(self.report(&pace, (epoch.epoch, loss), epoch.seconds));
-            }
+            let [Ok(losses)] = epoch.losses else { return Ok(()) };
+            let Some(&loss) = losses.last() else { return Ok(()) };
+            let report = self.report(&pace, (epoch.epoch, loss), epoch.seconds);
+            epoch_done(EpochDone { report, state: &|| epoch.state() })
         };
-        let Some(mut trained) = training.run(&mut done, stop)? else { return Ok(None) };
+        let Some(mut trained) = training.run(state, &mut done, stop)? else { return Ok(None) };
         let losses = trained.losses.pop().unwrap_or_else(|| Ok(Vec::new()))?;
         Ok(Some(Trained { weights: trained.weights(0)?, losses }))
     }

@@ -19,7 +19,7 @@ fn training(epochs: usize) -> TrainingConfig {
         learning_rate: 0.1,
         label_smoothing: 0.1,
         augmentation: true,
-        ..Config::from_toml("", &[]).unwrap().retrain
+        ..Config::from_toml("", &[]).unwrap().retrain.training
     }
 }
 
@@ -81,7 +81,7 @@ pub fn config() -> Config {
             candidates_per_batch: 0,
             training: training(3),
         },
-        retrain: training(12),
+        retrain: RetrainConfig { channels: 0, training: training(12) },
     }
 }
 

@@ -1,10 +1,11 @@
 //! SIGINT and SIGTERM end a run cleanly.
 #![cfg(unix)]
 
-use crate::support::{FINISHED, Workplace, command, read, say};
+use crate::support::{FINISHED, REPRODUCIBLE, Workplace, bytes, command, read, say, succeed};
 use graphpnas_fast::store::{Journal, RunRecord, fingerprint};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits until the run's journal is as wanted.
@@ -46,6 +47,31 @@ fn the_line_of_an_interrupted_run_takes_it_up_again() {
         assert!(resumed.status.success(), "{resumed:?}");
         let expected = fingerprint(&read(&FINISHED.path("run")));
         assert_eq!(fingerprint(&read(&place.path("a run"))), expected);
+    }
+}
+
+#[test]
+fn a_long_training_goes_on_where_it_was_killed() {
+    let place = Workplace::new();
+    let (config, out) = (place.config(), place.arg("run"));
+    let long = ["--set", "retrain.epochs=60", "--set", "search.budget=4"];
+    let arguments = [&["run", &config, "--out", &out, "--resume"], &long[..]].concat();
+    let mut child = command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines.map(Result::unwrap).find(|line| line.starts_with("epoch 7/60:"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(seen.is_some());
+    let resumed = succeed(&arguments);
+    let epochs: Vec<&str> = resumed.stderr.lines().filter(|line| line.starts_with("epoch ")).collect();
+    assert!(!epochs.is_empty() && epochs.len() <= 53, "epoch 7 is kept before it is told: {epochs:?}");
+    assert!(!place.path("run/training.safetensors").exists());
+
+    let whole = Workplace::new();
+    whole.run("run", &long);
+    assert_eq!(fingerprint(&read(&place.path("run"))), fingerprint(&read(&whole.path("run"))));
+    for name in REPRODUCIBLE {
+        assert!(bytes(&place.path("run"), name) == bytes(&whole.path("run"), name), "{name}");
     }
 }
 

@@ -22,8 +22,8 @@ const LAYERS: &[&str] =
 
 const SUPERNET: &[&str] = &["--set=oracle.kind=supernet", "--set=oracle.statistics_images=64", "--set=oracle.epochs=4"];
 
-/// `eval`, `export`, `retrain`, `sample` and `score` take a finished run.
-fn the_commands_work(place: &Workplace, run: &str) {
+/// `eval`, `export`, `retrain`, `sample` and `score` take a finished run. The retrained network's parameters.
+fn the_commands_work(place: &Workplace, run: &str) -> u64 {
     let run = place.arg(run);
     let record = read(&place.path("run"));
     let end = record.finished.as_ref().unwrap();
@@ -40,6 +40,7 @@ fn the_commands_work(place: &Workplace, run: &str) {
     assert!(scored["log_probability"].as_f64().unwrap() < 0.0);
     assert_eq!(scored["candidate"].as_u64(), Some(end.candidate));
     assert!(succeed(&["sample", &run, "-n", "3"]).stdout.lines().count() == 4);
+    retrained["parameters"].as_u64().unwrap()
 }
 
 #[test]
@@ -50,10 +51,15 @@ fn cells_of_nasbench101_are_trained_exported_and_retrained() {
 }
 
 #[test]
-fn networks_of_layers_are_trained_exported_and_retrained() {
+fn networks_of_layers_are_trained_exported_and_retrained_with_more_channels() {
     let place = Workplace::new();
-    place.run("run", LAYERS);
-    the_commands_work(&place, "run");
+    place.run("run", &[LAYERS, &["--set=space.channels=4", "--set=retrain.channels=12"]].concat());
+    let retrained = the_commands_work(&place, "run");
+    let record = read(&place.path("run"));
+    let best = &record.candidates[record.finished.as_ref().unwrap().candidate as usize];
+    let searched = best.outcome.as_ref().unwrap().parameters;
+    // Weights of k x k x 4 x 4 become k x k x 12 x 12; vectors of 4 only 12.
+    assert!(retrained > 3 * searched && retrained < 9 * searched, "{retrained} {searched}");
     assert!(
         String::from_utf8(bytes(&place.path("run"), "report.html")).unwrap().contains("ENAS macro space, 4 layers")
     );

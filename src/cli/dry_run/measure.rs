@@ -1,7 +1,7 @@
 //! What a dry run draws and measures.
 
 use super::super::profile::peak_memory_mb;
-use crate::config::Config;
+use crate::config::{Config, SpaceConfig};
 use crate::data::Outline;
 use crate::net::Plan;
 use crate::oracle::{Outcome, Probe, Rates, lower};
@@ -49,9 +49,12 @@ impl Drawn {
         Ok(Drawn(kinds.enumerate().map(draw).collect::<anyhow::Result<_>>()?))
     }
 
-    /// Their networks, by multiply-adds.
-    pub fn plans(&self, config: &Config, outline: &Outline) -> anyhow::Result<Vec<Plan>> {
-        let plans = self.0.iter().map(|architecture| lower(architecture, &config.space, &outline.stand_in));
+    /// Their networks in a space of theirs, by multiply-adds; none where networks are looked up.
+    pub fn plans(&self, config: &Config, space: &SpaceConfig, outline: &Outline) -> anyhow::Result<Vec<Plan>> {
+        if !config.oracle.kind.trains() {
+            return Ok(vec![]);
+        }
+        let plans = self.0.iter().map(|architecture| lower(architecture, space, &outline.stand_in));
         let mut plans = plans.collect::<Result<Vec<Plan>, _>>()?;
         plans.sort_by_key(Plan::multiply_adds);
         Ok(plans)
@@ -85,6 +88,13 @@ impl Drawn {
         };
         self.0.iter().cycle().take(count).enumerate().map(record).collect()
     }
+}
+
+/// The networks in the middle, by their multiply-adds; none where networks are looked up.
+pub(super) struct Typical {
+    pub candidate: Option<Plan>,
+    /// As it is trained long.
+    pub retrained: Option<Plan>,
 }
 
 /// What was measured.
@@ -125,15 +135,15 @@ impl Measured {
         config: &Config,
         space: &Box<dyn Space>,
         drawn: &Drawn,
-        (typical, threads): (Option<&Plan>, usize),
+        (typical, threads): (&Typical, usize),
     ) -> anyhow::Result<Measured> {
         let start = Instant::now();
-        let rates = |batch: usize, networks: usize, threads: usize| {
-            typical.map(|plan| ImageRates::from(Probe { plan, batch, networks, threads }.measure()))
+        let rates = |plan: &Option<Plan>, batch: usize, (networks, threads): (usize, usize)| {
+            plan.as_ref().map(|plan| ImageRates::from(Probe { plan, batch, networks, threads }.measure()))
         };
         let at_once = threads.min(config.search.samples_per_iteration);
-        let candidates = rates(config.oracle.training.batch, at_once, 1);
-        let retraining = rates(config.retrain.batch, 1, threads);
+        let candidates = rates(&typical.candidate, config.oracle.training.batch, (at_once, 1));
+        let retraining = rates(&typical.retrained, config.retrain.training.batch, (1, threads));
         let (refit_epoch_seconds, checkpoint_bytes) = fit(config, space, drawn, threads)?;
         Ok(Measured {
             candidates,

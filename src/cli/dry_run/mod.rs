@@ -7,13 +7,13 @@ mod text;
 use super::exit::{CommandResult, End};
 use super::output::{print, print_json};
 use super::workbench::threads;
-use crate::config::{Config, OracleKind};
+use crate::config::{Config, OracleKind, TrainingConfig};
 use crate::data::{Outline, outline};
 use crate::device::cpu::InstructionSet;
 use crate::net::Plan;
 use crate::oracle::{H100, evaluation_floor, training_floor};
 use crate::space::space_of;
-use measure::{Drawn, Measured};
+use measure::{Drawn, Measured, Typical};
 use serde::Serialize;
 
 /// Bytes of a journal's row beside the architecture, and of a loss in it.
@@ -109,12 +109,11 @@ impl DryRun {
         let space = space_of(config)?;
         let outline = outline(&config.data)?;
         let drawn = Drawn::new(config, &space)?;
-        let plans = match config.oracle.kind {
-            OracleKind::Training | OracleKind::Supernet => drawn.plans(config, &outline)?,
-            OracleKind::Table => vec![],
-        };
-        let typical = plans.get(plans.len() / 2);
-        let measured = Measured::new(config, &space, &drawn, (typical, threads))?;
+        let plans = drawn.plans(config, &config.space, &outline)?;
+        let retrained = drawn.plans(config, &config.retrained_space(), &outline)?;
+        let middle = |plans: &[Plan]| plans.get(plans.len() / 2).cloned();
+        let typical = Typical { candidate: middle(&plans), retrained: middle(&retrained) };
+        let measured = Measured::new(config, &space, &drawn, (&typical, threads))?;
         let phases = phases(config, &outline, &measured);
         let in_memory = if outline.packed { 0 } else { outline.bytes };
         Ok(DryRun {
@@ -132,8 +131,8 @@ impl DryRun {
             total_seconds: phases.iter().map(|phase| phase.seconds).sum(),
             phases,
             memory_mb: measured.memory_mb + in_memory as f64 / 1e6,
-            disk: disk(config, &outline, &drawn, (typical, &measured)),
-            h100: typical.map(|plan| h100(config, &outline, plan)),
+            disk: disk(config, &outline, &drawn, (&typical, &measured)),
+            h100: h100(config, &outline, &typical),
             measured,
         })
     }
@@ -160,7 +159,7 @@ impl Networks {
 fn images(config: &Config, outline: &Outline) -> (f64, f64) {
     let candidate = (outline.training as f64 * config.oracle.training.data_fraction).round();
     let all = (outline.training + outline.validation) as f64;
-    (candidate, (all * config.retrain.data_fraction).round())
+    (candidate, (all * config.retrain.training.data_fraction).round())
 }
 
 fn phases(config: &Config, outline: &Outline, measured: &Measured) -> Vec<Phase> {
@@ -197,7 +196,7 @@ fn phases(config: &Config, outline: &Outline, measured: &Measured) -> Vec<Phase>
         });
     }
     if let Some(rates) = &measured.retraining {
-        let epochs = config.retrain.epochs;
+        let epochs = config.retrain.training.epochs;
         phases.push(Phase {
             name: "retraining",
             what: format!("{epochs} epochs of {of_retraining} images, then {} tested", outline.test),
@@ -207,24 +206,24 @@ fn phases(config: &Config, outline: &Outline, measured: &Measured) -> Vec<Phase>
     phases
 }
 
-fn disk(config: &Config, outline: &Outline, drawn: &Drawn, (typical, measured): (Option<&Plan>, &Measured)) -> Disk {
+fn disk(config: &Config, outline: &Outline, drawn: &Drawn, (typical, measured): (&Typical, &Measured)) -> Disk {
     let row = ROW_BYTES + LOSS_BYTES * config.oracle.training.epochs as u64 + drawn.text_bytes() + PAGE_ROW_BYTES;
     let candidates = config.search.budget as u64 * row;
     let losses = measured.refits as u64 * config.generator.epochs as u64 * LOSS_BYTES;
-    let network = typical.map_or(0, |plan| PARAMETER_BYTES * plan.trained_parameters());
+    let network = typical.retrained.as_ref().map_or(0, |plan| PARAMETER_BYTES * plan.trained_parameters());
     let run = candidates + losses + network + measured.checkpoint_bytes + PAGE_BYTES;
     let packed = if outline.packed { outline.bytes } else { 0 };
     Disk { run_mb: run as f64 / 1e6, packed_mb: packed as f64 / 1e6 }
 }
 
-fn h100(config: &Config, outline: &Outline, plan: &Plan) -> H100Floor {
+fn h100(config: &Config, outline: &Outline, typical: &Typical) -> Option<H100Floor> {
     let (of_candidate, of_retraining) = images(config, outline);
-    let evaluated = |images: usize| evaluation_floor(plan, images, H100);
-    let trained = |images: f64, epochs: usize, batch: usize| {
-        images * epochs as f64 / batch as f64 * training_floor(plan, batch, H100)
+    let (candidate, retrained) = (typical.candidate.as_ref()?, typical.retrained.as_ref()?);
+    let evaluated = |images: usize| evaluation_floor(candidate, images, H100);
+    let trained = |plan: &Plan, images: f64, training: &TrainingConfig| {
+        images * training.epochs as f64 / training.batch as f64 * training_floor(plan, training.batch, H100)
     };
-    let (oracle, retrain) = (&config.oracle.training, &config.retrain);
-    let candidate = trained(of_candidate, oracle.epochs, oracle.batch);
+    let candidate = trained(candidate, of_candidate, &config.oracle.training);
     let candidates_seconds = match config.oracle.kind {
         OracleKind::Supernet => {
             let scored = config.oracle.supernet.statistics_images + outline.validation;
@@ -232,10 +231,11 @@ fn h100(config: &Config, outline: &Outline, plan: &Plan) -> H100Floor {
         }
         _ => config.search.budget as f64 * (candidate + evaluated(outline.validation)),
     };
-    H100Floor {
+    Some(H100Floor {
         estimate: "least time by the kernels' floors: bytes / 3.35 TB/s or flops / 989 TFLOP/s, 16-bit values; no \
                    prediction, launches and everything else come on top",
         candidates_seconds,
-        retraining_seconds: trained(of_retraining, retrain.epochs, retrain.batch) + evaluated(outline.test),
-    }
+        retraining_seconds: trained(retrained, of_retraining, &config.retrain.training)
+            + evaluation_floor(retrained, outline.test, H100),
+    })
 }

@@ -11,7 +11,7 @@ use super::super::output::{print, print_json};
 use super::super::progress::Progress;
 use super::super::run_directory::RunDirectory;
 use super::super::sample::{Draws, unsuitable};
-use super::super::training::LongTraining;
+use super::super::training::{LongTraining, forget_training};
 use super::super::workbench::Workbench;
 use super::{FOLDER, NO_CANDIDATE, RetrainArguments};
 use crate::config::{ClassicalKind, Config};
@@ -20,6 +20,7 @@ use crate::random::{Purpose, StreamKey};
 use crate::space::Architecture;
 use anyhow::Context;
 use kept::{Kept, Tested, Training};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use summary::Results;
 
@@ -165,10 +166,12 @@ impl Request<'_> {
                         continue;
                     }
                     let what = format!("network {number} of {}, seed {seed} ({count} of {all})", group.name);
-                    progress.training(&what, self.config.retrain.epochs);
-                    let tested = self.test(network, seed, progress, stop).with_context(|| what.clone())?;
+                    progress.training(&what, self.config.retrain.training.epochs);
+                    let tested =
+                        self.test(network, (seed, kept.folder()), progress, stop).with_context(|| what.clone())?;
                     let Some(tested) = tested else { return Ok(false) };
                     kept.add(training, &network.architecture, tested)?;
+                    forget_training(kept.folder());
                 }
             }
         }
@@ -179,14 +182,15 @@ impl Request<'_> {
     fn test(
         &self,
         network: &Network,
-        seed: u64,
+        (seed, folder): (u64, &Path),
         progress: &Progress,
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<Tested>> {
         let mut config = self.config.clone();
         config.run.seed = seed;
         let plan = lower(self.run, self.bench, &network.architecture)?;
-        let training = LongTraining { config: &config, bench: self.bench, plan: &plan, candidate: network.candidate };
+        let training =
+            LongTraining { config: &config, bench: self.bench, plan: &plan, candidate: network.candidate, folder };
         let outcome = match training.run(&mut |report| progress.epoch(&report), stop) {
             Ok(None) => return Ok(None),
             Ok(Some(trained)) => (Some(trained.test_accuracy), None, trained.seconds),

@@ -200,6 +200,31 @@ impl Network {
         self.unpack(number, &self.arenas.parameters)
     }
 
+    /// Takes over one network's optimiser's state: the momentum of every parameter.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network, or the momentum does not fit its plan.
+    pub fn load_momentum(&mut self, number: usize, momentum: &Weights) -> Result<(), CudaError> {
+        let plan = &self.plans[number];
+        assert!(momentum.fits(plan), "momentum of another network");
+        let map = &self.sessions[0].program.candidates[number].parameters;
+        self.arenas.momentum.write(map.start, &map.pack(plan, momentum))
+    }
+
+    /// One network's optimiser's state, as of [`load_momentum`](Self::load_momentum).
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If there is no such network.
+    pub fn momentum(&self, number: usize) -> Result<Weights, CudaError> {
+        self.unpack(number, &self.arenas.momentum)
+    }
+
     /// The gradients of one network's last training step; those of running statistics mean nothing.
     ///
     /// # Errors

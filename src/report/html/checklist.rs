@@ -74,7 +74,7 @@ fn code(facts: &Facts) -> Vec<Item> {
     let manifest = facts.manifest;
     let program = format!("{} {}, open source under the MIT licence", manifest.program, manifest.version);
     let space = &facts.record.config.space;
-    let retrain = training(&facts.record.config.retrain);
+    let retrain = training(&facts.record.config.retrain.training);
     let (answer, fact) = match &facts.record.finished {
         Some(_) if facts.tabular() => {
             (Answer::NotInThisRun, "Nothing was trained: the final numbers are the table\u{2019}s.".into())

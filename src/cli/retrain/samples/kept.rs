@@ -2,7 +2,7 @@
 
 use super::super::super::files;
 use super::super::super::output::json_text;
-use crate::config::TrainingConfig;
+use crate::config::RetrainConfig;
 use crate::space::Architecture;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub(super) struct Entry {
 
 #[derive(Serialize, Deserialize)]
 struct Content {
-    retrain: TrainingConfig,
+    retrain: RetrainConfig,
     trainings: Vec<Entry>,
 }
 
@@ -59,7 +59,7 @@ impl Kept {
     ///
     /// # Errors
     /// It is damaged, or holds trainings of other settings.
-    pub fn open(path: &Path, retrain: &TrainingConfig) -> anyhow::Result<Kept> {
+    pub fn open(path: &Path, retrain: &RetrainConfig) -> anyhow::Result<Kept> {
         let mut content = Content { retrain: retrain.clone(), trainings: Vec::new() };
         if path.exists() {
             let name = path.display();
@@ -71,6 +71,11 @@ impl Kept {
             }
         }
         Ok(Kept { path: path.to_path_buf(), content })
+    }
+
+    /// Where the file is.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     /// All of them, in the order in which they were made.

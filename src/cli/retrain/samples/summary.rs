@@ -129,7 +129,7 @@ impl Results {
             results.push(GroupResult::new(group.name, networks));
         }
         Ok(Results {
-            epochs: request.config.retrain.epochs,
+            epochs: request.config.retrain.training.epochs,
             test_images: request.bench.images()?.splits.test.len(),
             seeds,
             differences: differences(&results),
