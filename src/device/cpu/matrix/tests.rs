@@ -8,8 +8,8 @@ use rand::RngExt;
 fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
     let key = StreamKey { seed, purpose: Purpose::Synthetic, candidate: rows as u64, epoch: cols as u64 };
     let mut stream = key.stream();
-    let data = (0..rows * cols).map(|_| stream.random::<f32>() - 0.5).collect();
-    Matrix { rows, cols, memory: data }
+    let data: Vec<f32> = (0..rows * cols).map(|_| stream.random::<f32>() - 0.5).collect();
+    Matrix { rows, cols, memory: Memory::from(data) }
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
