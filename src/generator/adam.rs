@@ -74,13 +74,19 @@ impl<'a, G: Iterator<Item = &'a [f32]> + Clone> Vectorise for Update<'_, G> {
         for (block, (parameters, (first, second))) in parameters.chunks_mut(BLOCK).zip(moments).enumerate() {
             let range = block * BLOCK..block * BLOCK + parameters.len();
             let sum = &mut sum[..parameters.len()];
-            for (index, gradient) in gradients.clone().enumerate() {
-                match index {
-                    0 => sum.copy_from_slice(&gradient[range.clone()]),
-                    _ => sum.iter_mut().zip(&gradient[range.clone()]).for_each(|(sum, value)| *sum += value),
+            let mut gradients = gradients.clone().map(|gradient| &gradient[range.clone()]);
+            let given = match (gradients.next(), gradients.next()) {
+                (Some(only), None) => only,
+                (Some(a), Some(b)) => {
+                    sum.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum = a + b);
+                    for gradient in gradients {
+                        sum.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value);
+                    }
+                    sum
                 }
-            }
-            step.block(parameters, sum, [first, second]);
+                _ => sum,
+            };
+            step.block(parameters, given, [first, second]);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! They go through a few columns at a time, whose sums stay in registers while the edges into a node go by.
 
 use super::activation::relu_gradient;
-use super::columns::{add, each, for_columns, put, take};
+use super::columns::{each, for_columns, take};
 use super::pass::EdgeGradient;
 use super::prefixes::Stage;
 use crate::device::cpu::matrix::{Matrix, Vectorise};
@@ -21,9 +21,9 @@ type Inputs<'a> = (&'a Stage, &'a Matrix, &'a Matrix, &'a [f32]);
 /// all edges of a new node, else for the last edge.
 #[inline(always)]
 fn bases<const N: usize>((stage, projected, table, bias): Inputs, output: usize, column: usize) -> [[f32; N]; 2] {
-    let own: [f32; N] = take(projected.row(stage.own[output] as usize), column);
+    let own: [f32; N] = projected.take(stage.own[output] as usize, column);
     let bias: [f32; N] = take(bias, column);
-    let mark: [f32; N] = take(table.row(usize::from(stage.new[output])), column);
+    let mark: [f32; N] = table.take(usize::from(stage.new[output]), column);
     let plain = each(|i| bias[i] - own[i]);
     let marked = each(|i| plain[i] + mark[i]);
     [if stage.new[output] { marked } else { plain }, marked]
@@ -57,22 +57,22 @@ impl SumEdges<'_> {
         let mut sums = [0.0; N];
         if let Some((&last, sources)) = stage.sources[stage.edges_into(output)].split_last() {
             for &source in sources {
-                let from: [f32; N] = take(projected.row(source as usize), column);
+                let from: [f32; N] = projected.take(source as usize, column);
                 sums = each(|i| sums[i] + relu(from[i] + base[i]));
             }
-            let from: [f32; N] = take(projected.row(last as usize), column);
+            let from: [f32; N] = projected.take(last as usize, column);
             sums = each(|i| sums[i] + relu(from[i] + last_base[i]));
         }
-        put(self.sums.row_mut(output), column, sums);
+        self.sums.put(output, column, sums);
     }
 }
 
-/// `out_e = relu(pre_e)` for the edges into some outputs.
+/// `out_e = relu(pre_e)` for the edges into some outputs: `p_u - p_v`, and what its kind of edge adds.
 pub(super) struct Activate<'a> {
     pub stage: &'a Stage,
     pub projected: &'a Matrix,
-    pub table: &'a Matrix,
-    pub bias: &'a [f32],
+    /// The bias of edges between existing nodes, from a new node, and to one (3, outputs).
+    pub bases: &'a Matrix,
     pub outputs: Range<usize>,
     pub out: &'a mut Matrix,
 }
@@ -80,28 +80,23 @@ pub(super) struct Activate<'a> {
 impl Vectorise for Activate<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(mut self) {
-        let width = self.bias.len();
-        for output in self.outputs.clone() {
-            for_columns!(width, [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
-        }
-    }
-}
-
-impl Activate<'_> {
-    #[inline(always)]
-    fn block<const N: usize>(&mut self, output: usize, column: usize) {
-        let Activate { stage, projected, table, bias, .. } = *self;
-        let [base, last_base] = bases::<N>((stage, projected, table, bias), output, column);
-        let edges = stage.edges_into(output);
-        let first = edges.start - stage.incoming[self.outputs.start] as usize;
-        if let Some((&last, sources)) = stage.sources[edges].split_last() {
+    fn run<const FMA: bool>(self) {
+        let Activate { stage, projected, bases, outputs, out } = self;
+        let mut edge = 0;
+        for output in outputs {
+            let own = stage.own[output] as usize;
+            let sources = &stage.sources[stage.edges_into(output)];
             for (index, &source) in sources.iter().enumerate() {
-                let from: [f32; N] = take(projected.row(source as usize), column);
-                put(self.out.row_mut(first + index), column, each::<N>(|i| relu(from[i] + base[i])));
+                let kind = if stage.new[output] { 2 } else { usize::from(index + 1 == sources.len()) };
+                // The whole row at once, which is written from front to back.
+                for_columns!(bases.cols(), [32, 24, 16, 8, 1], |column, SIZE| {
+                    let [from, own]: [[f32; SIZE]; 2] =
+                        [projected.take(source as usize, column), projected.take(own, column)];
+                    let base: [f32; SIZE] = bases.take(kind, column);
+                    out.put(edge, column, each::<SIZE>(|i| relu(from[i] - own[i] + base[i])));
+                });
+                edge += 1;
             }
-            let from: [f32; N] = take(projected.row(last as usize), column);
-            put(self.out.row_mut(first + sources.len()), column, each::<N>(|i| relu(from[i] + last_base[i])));
         }
     }
 }
@@ -129,16 +124,16 @@ impl ScatterSums<'_> {
     fn block<const N: usize>(&mut self, output: usize, column: usize) {
         let (stage, projected, ..) = self.forward;
         let [base, last_base] = bases::<N>(self.forward, output, column);
-        let given: [f32; N] = take(self.dsums.row(output), column);
+        let given: [f32; N] = self.dsums.take(output, column);
         let mut received = [0.0; N];
         let mut last = [0.0; N];
         let edges = stage.edges_into(output);
         let count = edges.len();
         for (index, &source) in stage.sources[edges].iter().enumerate() {
             let base = if index + 1 == count { last_base } else { base };
-            let from: [f32; N] = take(projected.row(source as usize), column);
+            let from: [f32; N] = projected.take(source as usize, column);
             last = each(|i| relu_gradient(from[i] + base[i], given[i]));
-            add(self.to.projected.row_mut(source as usize), column, last);
+            self.to.projected.add(source as usize, column, last);
             received = each(|i| received[i] + last[i]);
         }
         finish(stage, output, column, [last, received], self.to);
@@ -155,10 +150,10 @@ fn finish<const N: usize>(
     [last, received]: [[f32; N]; 2],
     to: &mut EdgeGradient,
 ) {
-    add(to.projected.row_mut(stage.own[output] as usize), column, each::<N>(|i| -received[i]));
-    add(to.bias.row_mut(0), column, received);
+    to.projected.add(stage.own[output] as usize, column, each::<N>(|i| -received[i]));
+    to.bias.add(0, column, received);
     let marked = if stage.new[output] { received } else { last };
-    add(to.table.row_mut(usize::from(stage.new[output])), column, marked);
+    to.table.add(usize::from(stage.new[output]), column, marked);
 }
 
 /// The transpose of [`Activate`], whose output says where the ReLU passes.
@@ -174,7 +169,7 @@ impl Vectorise for Scatter<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(mut self) {
-        let width = self.output.cols();
+        let width = self.to.projected.cols();
         for output in self.outputs.clone() {
             for_columns!(width, [32, 24, 16, 8, 1], |column, SIZE| self.block::<SIZE>(output, column));
         }
@@ -189,10 +184,10 @@ impl Scatter<'_> {
         let mut received = [0.0; N];
         let mut last = [0.0; N];
         for (index, &source) in self.stage.sources[edges].iter().enumerate() {
-            let value: [f32; N] = take(self.output.row(first + index), column);
-            let given: [f32; N] = take(self.doutput.row(first + index), column);
+            let value: [f32; N] = self.output.take(first + index, column);
+            let given: [f32; N] = self.doutput.take(first + index, column);
             last = each(|i| relu_gradient(value[i], given[i]));
-            add(self.to.projected.row_mut(source as usize), column, last);
+            self.to.projected.add(source as usize, column, last);
             received = each(|i| received[i] + last[i]);
         }
         finish(self.stage, output, column, [last, received], self.to);

@@ -8,6 +8,7 @@
 //! pre_uv = p_u - p_v + [u new] W_mark0 + [v new] W_mark1 + b              sums of rows
 //! ```
 
+use super::columns::{each, for_columns};
 use super::edge_passes::{Activate, Scatter, ScatterSums, SumEdges};
 use super::parameters::Linear;
 use super::pass::{Backward, EdgeGradient, RoundGraph};
@@ -26,7 +27,7 @@ pub(super) struct EdgeLayer<'a> {
 impl EdgeLayer<'_> {
     /// The shares p of the fresh inputs, from their `state` (inputs, hidden).
     pub fn project(&self, state: &Matrix, projected: &mut Matrix) {
-        let EdgeWeights { state: weight, table } = self.weights;
+        let EdgeWeights { state: weight, table, .. } = self.weights;
         let fresh = self.graph.input.fresh();
         projected.reshape(self.graph.input.rows(), self.linear.outputs);
         let to = &mut projected.view_mut().rows(fresh.clone());
@@ -43,12 +44,12 @@ impl EdgeLayer<'_> {
         vectorise(SumEdges { stage, projected, table, bias, sums });
     }
 
-    /// The layer's output for the edges into some outputs of the stage (their edges, outputs).
-    pub fn activate(&self, parameters: &[f32], projected: &Matrix, outputs: Range<usize>, out: &mut Matrix) {
-        let (stage, table, bias) = (self.graph.stage, &self.weights.table, self.linear.bias(parameters));
+    /// The layer's output for the edges into some outputs of the stage (their edges, outputs), with [`spread`] rows.
+    pub fn activate(&self, projected: &Matrix, outputs: Range<usize>, out: &mut Matrix) {
+        let (stage, bases) = (self.graph.stage, &self.weights.bases);
         let edges = stage.incoming[outputs.end] - stage.incoming[outputs.start];
-        out.reshape(edges as usize, self.linear.outputs);
-        vectorise(Activate { stage, projected, table, bias, outputs, out });
+        out.reshape(edges as usize, spread(self.linear.outputs));
+        vectorise(Activate { stage, projected, bases, outputs, out });
     }
 
     /// Starts a backward pass.
@@ -79,21 +80,30 @@ impl EdgeLayer<'_> {
         column_sums(bias.view(), pass.sum, self.linear.bias_mut(pass.gradient));
         let mut dweight = self.linear.weight_mut(pass.gradient).columns(0..state.cols());
         transposed_product(projected.view(), state.view(), pass.sum, &mut dweight, &mut pass.scratch.panels);
-        multiply(projected.view(), &self.weights.state.backward, Start::Output, &mut dstate.view_mut());
+        let weight = self.weights.state.backward(self.linear.weight(pass.parameters).columns(0..state.cols()));
+        multiply(projected.view(), weight, Start::Output, &mut dstate.view_mut());
     }
 
     /// The gradient of the columns for marks and numbers, which the table holds as rows.
     fn give_table(&self, pass: &mut Backward, table: &Matrix) {
         let first = self.weights.state.forward.depth();
-        for feature in 0..table.rows() {
-            let rows = self.linear.weight_slice_mut(pass.gradient).chunks_exact_mut(self.linear.inputs);
-            let column = rows.map(|row| &mut row[first + feature]).zip(table.row(feature));
+        let (features, outputs) = (table.rows(), table.cols());
+        let rows = self.linear.weight_slice_mut(pass.gradient).chunks_exact_mut(self.linear.inputs);
+        for (output, row) in rows.enumerate() {
+            let column = table.data()[output..].iter().step_by(outputs);
+            let entries = row[first..first + features].iter_mut().zip(column);
             match pass.sum {
-                Sum::Fresh => column.for_each(|(to, value)| *to = *value),
-                Sum::Continued => column.for_each(|(to, value)| *to += value),
+                Sum::Fresh => entries.for_each(|(to, value)| *to = *value),
+                Sum::Continued => entries.for_each(|(to, value)| *to += value),
             }
         }
     }
+}
+
+/// Columns of a matrix that holds so many: rows that are a multiple of many cache lines apart would compete for the same few
+/// places of the first-level cache.
+pub(super) fn spread(columns: usize) -> usize {
+    if columns.is_multiple_of(64) { columns + 16 } else { columns }
 }
 
 /// `p_u -= W_number[u]`
@@ -109,10 +119,11 @@ impl Vectorise for SubtractNumbers<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         for row in self.rows {
-            let number = self.table.row(MARKS + usize::from(self.numbers[row]));
-            for (to, value) in self.projected.row_mut(row).iter_mut().zip(number) {
-                *to -= value;
-            }
+            let number = MARKS + usize::from(self.numbers[row]);
+            for_columns!(self.table.cols(), [32, 24, 16, 8, 1], |column, SIZE| {
+                let value: [f32; SIZE] = self.table.take(number, column);
+                self.projected.add(row, column, each::<SIZE>(|i| -value[i]));
+            });
         }
     }
 }
@@ -129,10 +140,10 @@ impl Vectorise for CollectNumbers<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         for (row, number) in self.numbers.iter().enumerate() {
-            let to = self.table.row_mut(MARKS + usize::from(*number));
-            for (to, value) in to.iter_mut().zip(self.projected.row(row)) {
-                *to -= value;
-            }
+            for_columns!(self.projected.cols(), [32, 24, 16, 8, 1], |column, SIZE| {
+                let value: [f32; SIZE] = self.projected.take(row, column);
+                self.table.add(MARKS + usize::from(*number), column, each::<SIZE>(|i| -value[i]));
+            });
         }
     }
 }

@@ -4,7 +4,8 @@ use super::adam::{Adam, PIECE};
 use super::gran::{Gran, Score, Target, Workspace};
 use super::loss::{factors, weighted};
 use super::passes::Example;
-use super::prefixes::PrefixBatch;
+use super::prefixes::{PrefixBatch, bits};
+use super::shares::{Part, all_steps, surplus};
 use super::weights::Weights;
 use crate::device::cpu::gang::Gang;
 use crate::device::cpu::matrix::{Sum, Vectorise, vectorise};
@@ -16,6 +17,9 @@ const TASK_NODES: usize = 128;
 
 /// Most groups of a minibatch. Each has a gradient of its own, so more threads than this have nothing to do.
 const MOST_GROUPS: usize = 8;
+
+/// Graphs of a minibatch that is shared out prefix by prefix.
+const PAIR: usize = 2;
 
 /// The architectures of a step.
 #[derive(Clone, Copy)]
@@ -45,12 +49,12 @@ pub(super) struct Crew {
     active: usize,
 }
 
-/// Graphs of a minibatch whose gradients are added up in order. Which graphs a group has depends on the configuration and
+/// Graphs of a minibatch whose gradients are added up in order. Which graphs, or prefixes of them, a group has depends on the configuration and
 /// the minibatch only, never on the number of threads.
 #[derive(Default)]
 struct Group {
     component: usize,
-    examples: Range<usize>,
+    parts: Vec<Part>,
     gradient: Vec<f32>,
     loss: f64,
 }
@@ -126,9 +130,20 @@ impl Crew {
             let count = tasks.min(MOST_GROUPS);
             let bound = |group: usize| group * minibatch.count / count;
             self.groups.resize_with(self.groups.len().max(self.active + count), Group::default);
-            for (index, group) in self.groups[self.active..][..count].iter_mut().enumerate() {
-                group.examples = bound(index)..bound(index + 1);
+            let groups = &mut self.groups[self.active..][..count];
+            for (index, group) in groups.iter_mut().enumerate() {
                 group.belong_to(component, trainer.gran.layout.gradient_len());
+                group.take(bound(index)..bound(index + 1), &trainer.gran);
+            }
+            if let [first, second] = groups
+                && minibatch.count == PAIR
+            {
+                let examples = [0, 1].map(|index| (minibatch.example)(component, index));
+                match surplus(&trainer.gran.config, examples) {
+                    Some(part) if part.example == 0 => first.give(part, second),
+                    Some(part) => second.give(part, first),
+                    None => {}
+                }
             }
             trainer.gradient.resize(trainer.gran.layout.gradient_len(), 0.0);
             self.active += count;
@@ -186,16 +201,33 @@ impl Group {
         }
     }
 
+    /// Takes these graphs of the minibatch as a whole.
+    fn take(&mut self, examples: Range<usize>, gran: &Gran) {
+        let steps = all_steps(&gran.config);
+        self.parts.clear();
+        // One more, so that what another group gives later needs no memory.
+        self.parts.reserve(examples.len() + 1);
+        self.parts.extend(examples.map(|example| Part { example, steps }));
+    }
+
+    /// Gives a part of what it has to another group.
+    fn give(&mut self, part: Part, to: &mut Group) {
+        let own = self.parts.iter_mut().filter(|own| own.example == part.example);
+        own.for_each(|own| own.steps &= !part.steps);
+        to.parts.push(part);
+    }
+
     /// The loss of the group's graphs and its gradient.
     fn run(&mut self, trainer: &Trainer, minibatch: Minibatch, memory: &mut Memory) {
         self.loss = 0.0;
         let mut sum = Sum::Fresh;
-        let size = task_graphs(&trainer.gran, minibatch.count);
-        for first in self.examples.clone().step_by(size) {
-            let graphs = first..self.examples.end.min(first + size);
-            let examples = graphs.map(|index| (minibatch.example)(self.component, index));
-            memory.prepare(&trainer.gran, examples.clone());
-            let rhos = examples.map(|example| example.rho / minibatch.count as f64);
+        // What the other one of a pair gave goes along with the group's own graph.
+        let size = if minibatch.count == PAIR { PAIR } else { task_graphs(&trainer.gran, minibatch.count) };
+        let component = self.component;
+        for parts in self.parts.chunks(size) {
+            let parts = parts.iter().map(|part| ((minibatch.example)(component, part.example), part.steps));
+            memory.prepare(&trainer.gran, parts.clone());
+            let rhos = parts.map(|(example, _)| example.rho / minibatch.count as f64);
             self.loss += memory.run(trainer, rhos, (&mut self.gradient, sum));
             sum = Sum::Continued;
         }
@@ -203,23 +235,23 @@ impl Group {
 }
 
 impl Memory {
-    fn prepare<'a>(&mut self, gran: &Gran, examples: impl ExactSizeIterator<Item = Example<'a>>) {
+    /// Takes in graphs, of each the prefixes of some steps.
+    fn prepare<'a>(&mut self, gran: &Gran, parts: impl ExactSizeIterator<Item = (Example<'a>, u128)>) {
         let config = &gran.config;
-        self.batch.clear(examples.len(), config.id_columns() > 0);
-        self.workspace.clear_labels(examples.len());
+        self.batch.clear(parts.len(), config.id_columns() > 0);
+        self.workspace.clear_labels(parts.len());
         self.prefixes.clear();
-        for (index, Example { graph, .. }) in examples.enumerate() {
+        for (index, (Example { graph, .. }, steps)) in parts.enumerate() {
             if config.reads_labels() {
                 self.workspace.labels_mut(index).extend_from_slice(&graph.operators);
             }
             self.rows.clear();
             self.rows.extend((0..config.nodes).map(|node| graph.dag.predecessor_bits(node)));
-            self.batch.push(index, &self.rows, config.first_step()..config.nodes);
-            let targets = (config.first_step()..config.nodes).map(|step| {
+            for step in bits(steps) {
+                self.batch.push(index, &self.rows, step..step + 1);
                 let operator = graph.operators.get(config.shape().labels_of(step).start).copied().unwrap_or(0);
-                (Target { row: self.rows[step], operator }, Score::default())
-            });
-            self.prefixes.extend(targets);
+                self.prefixes.push((Target { row: self.rows[step], operator }, Score::default()));
+            }
         }
     }
 

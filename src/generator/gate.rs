@@ -4,7 +4,7 @@
 //! in and comes out stays in the cache.
 
 use super::activation::sigmoid;
-use super::columns::{each, for_columns, put, take};
+use super::columns::{each, for_columns};
 use super::edges::EdgeLayer;
 use super::parameters::Linear;
 use super::pass::{Backward, EdgeGradient, Forward};
@@ -70,12 +70,14 @@ impl Gate<'_> {
         };
         for outputs in chunks(stage) {
             let edges = edges_of(stage, &outputs);
-            self.message.activate(parameters, projected, outputs.clone(), message_hidden);
-            self.first.activate(parameters, own, outputs.clone(), gate_hidden);
+            self.message.activate(projected, outputs.clone(), message_hidden);
+            self.first.activate(own, outputs.clone(), gate_hidden);
             let to = &mut messages.view_mut().rows(edges.clone());
-            multiply(message_hidden.view(), &self.weights.message.forward, Start::Bias(message.bias(parameters)), to);
+            let hidden = message_hidden.view().columns(0..message.inputs);
+            multiply(hidden, &self.weights.message.forward, Start::Bias(message.bias(parameters)), to);
             let to = &mut gates.view_mut().rows(edges);
-            multiply(gate_hidden.view(), &self.weights.gate.forward, Start::Bias(gate.bias(parameters)), to);
+            let hidden = gate_hidden.view().columns(0..gate.inputs);
+            multiply(hidden, &self.weights.gate.forward, Start::Bias(gate.bias(parameters)), to);
             vectorise(GateForward { stage, outputs, messages, gates, received });
         }
     }
@@ -89,7 +91,7 @@ impl Gate<'_> {
         kept: &mut GatedState,
         (dmessage, dstate): (&mut EdgeGradient, &mut Matrix),
     ) {
-        let (stage, parameters) = (self.first.graph.stage, pass.parameters);
+        let stage = self.first.graph.stage;
         let known = is_one_chunk(stage);
         if known {
             kept.swap_hidden(pass);
@@ -105,8 +107,8 @@ impl Gate<'_> {
             let GatedState { messages, gates, .. } = kept;
             vectorise(GateBackward { stage, outputs: outputs.clone(), messages, gates, dreceived });
             if !known {
-                self.message.activate(parameters, projected, outputs.clone(), &mut message_hidden[0]);
-                self.first.activate(parameters, &kept.projected, outputs.clone(), &mut gate_hidden[0]);
+                self.message.activate(projected, outputs.clone(), &mut message_hidden[0]);
+                self.first.activate(&kept.projected, outputs.clone(), &mut gate_hidden[0]);
             }
             let [message, gate] = self.second;
             let dy = kept.messages.view().rows(edges.clone());
@@ -143,9 +145,11 @@ fn second_backward(
     dy: View,
     [x, dx]: &mut [Matrix; 2],
 ) {
-    layer.parameter_gradient((&mut *pass.gradient, sum), x.view(), dy, &mut pass.scratch.panels);
+    let columns = 0..layer.inputs;
+    let hidden = x.view().columns(columns.clone());
+    layer.parameter_gradient((&mut *pass.gradient, sum), hidden, dy, &mut pass.scratch.panels);
     dx.reshape(x.rows(), x.cols());
-    multiply(dy, &weight.backward, Start::Zero, &mut dx.view_mut());
+    multiply(dy, weight.backward(layer.weight(pass.parameters)), Start::Zero, &mut dx.view_mut().columns(columns));
 }
 
 /// Outputs that are taken together.
@@ -193,11 +197,11 @@ impl Vectorise for GateForward<'_> {
             for_columns!(received.cols(), [16, 8, 1], |column, SIZE| {
                 let mut sum = [0.0; SIZE];
                 for edge in stage.edges_into(output) {
-                    let gate: [f32; SIZE] = take(gates.row(edge), column);
-                    let message: [f32; SIZE] = take(messages.row(edge), column);
+                    let gate: [f32; SIZE] = gates.take(edge, column);
+                    let message: [f32; SIZE] = messages.take(edge, column);
                     sum = each(|i| sum[i] + gate[i] * message[i]);
                 }
-                put(received.row_mut(output), column, sum);
+                received.put(output, column, sum);
             });
         }
     }
@@ -219,13 +223,13 @@ impl Vectorise for GateBackward<'_> {
         let GateBackward { stage, outputs, messages, gates, dreceived } = self;
         for output in outputs {
             for_columns!(dreceived.cols(), [16, 8, 1], |column, SIZE| {
-                let given: [f32; SIZE] = take(dreceived.row(output), column);
+                let given: [f32; SIZE] = dreceived.take(output, column);
                 for edge in stage.edges_into(output) {
-                    let gate: [f32; SIZE] = take(gates.row(edge), column);
-                    let message: [f32; SIZE] = take(messages.row(edge), column);
-                    put(messages.row_mut(edge), column, each::<SIZE>(|i| given[i] * gate[i]));
+                    let gate: [f32; SIZE] = gates.take(edge, column);
+                    let message: [f32; SIZE] = messages.take(edge, column);
+                    messages.put(edge, column, each::<SIZE>(|i| given[i] * gate[i]));
                     let before = each::<SIZE>(|i| given[i] * message[i] * gate[i] * (1.0 - gate[i]));
-                    put(gates.row_mut(edge), column, before);
+                    gates.put(edge, column, before);
                 }
             });
         }

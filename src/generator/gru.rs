@@ -81,8 +81,10 @@ impl BoundRound<'_> {
         let Backward { gradient, sum, .. } = pass;
         gru.input.parameter_gradient((&mut *gradient, *sum), received.view(), dgates.view(), panels);
         gru.hidden.parameter_gradient((&mut *gradient, *sum), state.view(), dhidden.view(), panels);
-        multiply(dgates.view(), &self.weights.received.backward, Start::Zero, &mut dreceived.view_mut());
-        multiply(dhidden.view(), &self.weights.hidden.backward, Start::Output, &mut dstate.view_mut());
+        let weight = self.weights.received_backward(self.layers, pass.parameters);
+        multiply(dgates.view(), weight, Start::Zero, &mut dreceived.view_mut());
+        let weight = self.weights.hidden.backward(gru.hidden.weight(pass.parameters));
+        multiply(dhidden.view(), weight, Start::Output, &mut dstate.view_mut());
     }
 }
 

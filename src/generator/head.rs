@@ -41,20 +41,21 @@ impl BoundHead<'_> {
     /// From `kept.dout`; the gradient of x is added to `dx` (rows, hidden).
     pub fn backward(&self, pass: &mut Backward, x: View, kept: &HeadState, dx: &mut Matrix) {
         let HeadState { hidden: [first, second], dout, .. } = kept;
+        let weight = |layer: usize| self.weights[layer].backward(self.layers[layer].weight(pass.parameters));
         let panels = &mut pass.scratch.panels;
         let [dfirst, dsecond] = &mut pass.scratch.dhead;
         dfirst.reshape(first.rows(), first.cols());
         dsecond.reshape(second.rows(), second.cols());
 
         self.layers[2].parameter_gradient((&mut *pass.gradient, pass.sum), second.view(), dout.view(), panels);
-        multiply(dout.view(), &self.weights[2].backward, Start::Zero, &mut dsecond.view_mut());
+        multiply(dout.view(), weight(2), Start::Zero, &mut dsecond.view_mut());
         vectorise(ReluGradient { output: second, gradient: dsecond });
         self.layers[1].parameter_gradient((&mut *pass.gradient, pass.sum), first.view(), dsecond.view(), panels);
-        multiply(dsecond.view(), &self.weights[1].backward, Start::Zero, &mut dfirst.view_mut());
+        multiply(dsecond.view(), weight(1), Start::Zero, &mut dfirst.view_mut());
         vectorise(ReluGradient { output: first, gradient: dfirst });
         self.layers[0].parameter_gradient((&mut *pass.gradient, pass.sum), x, dfirst.view(), panels);
         let mut dx = dx.view_mut().rows(0..x.row_count());
-        multiply(dfirst.view(), &self.weights[0].backward, Start::Output, &mut dx);
+        multiply(dfirst.view(), weight(0), Start::Output, &mut dx);
     }
 }
 

@@ -36,22 +36,36 @@ pub(super) struct Mixture {
     log_weights: Vec<f64>,
     /// `log alpha_k + sum_j log Bernoulli(A_j; theta_kj)`; the gradient makes it the component's posterior.
     joint: Vec<f64>,
+    /// `exp(-|theta_kj|)`, entry by entry.
+    decays: Vec<f64>,
+    /// Of every component: `prod_j (1 + exp(-|theta_kj|))`, at most 2 to the number of entries.
+    normalisers: Vec<f64>,
     /// The row's.
     log_probability: f64,
 }
 
 impl Mixture {
-    /// `log sum_k alpha_k prod_j Bernoulli(A_j; theta_kj)`; bit j of `row` is A_j.
+    /// `log sum_k alpha_k prod_j Bernoulli(A_j; theta_kj)`; bit j of `row` is A_j. With x the logit of what was decided,
+    /// `log Bernoulli = min(x, 0) - log(1 + exp(-|x|))`, and one logarithm of a product does for all entries.
     pub fn log_probability(&mut self, logits: RowLogits, row: u128) -> f64 {
         self.set_log_weights(logits);
         self.joint.clear();
         self.joint.extend_from_slice(&self.log_weights);
+        self.decays.clear();
+        self.normalisers.clear();
+        self.normalisers.resize(self.joint.len(), 1.0);
         for (entry, pair) in logits.pairs.clone().enumerate() {
             let sign = if row >> entry & 1 == 1 { 1.0 } else { -1.0 };
-            for (joint, theta) in self.joint.iter_mut().zip(logits.theta.row(pair)) {
-                *joint -= softplus(-sign * f64::from(*theta));
+            let sums = self.joint.iter_mut().zip(&mut self.normalisers);
+            for ((joint, normaliser), theta) in sums.zip(logits.theta.row(pair)) {
+                let theta = f64::from(*theta);
+                let decay = (-theta.abs()).exp();
+                *joint += (sign * theta).min(0.0);
+                *normaliser *= 1.0 + decay;
+                self.decays.push(decay);
             }
         }
+        self.joint.iter_mut().zip(&self.normalisers).for_each(|(joint, normaliser)| *joint -= normaliser.ln());
         self.log_probability = log_sum_exp(&self.joint);
         self.log_probability
     }
@@ -61,11 +75,13 @@ impl Mixture {
     pub fn gradient(&mut self, logits: RowLogits, row: u128, coefficient: f64, [dtheta, dalpha]: [&mut Matrix; 2]) {
         self.joint.iter_mut().for_each(|joint| *joint = (*joint - self.log_probability).exp());
         self.log_weights.iter_mut().for_each(|weight| *weight = weight.exp());
-        for (entry, pair) in logits.pairs.clone().enumerate() {
+        let decays = self.decays.chunks_exact(self.joint.len().max(1));
+        for ((entry, pair), decays) in logits.pairs.clone().enumerate().zip(decays) {
             let bit = (row >> entry & 1) as f64;
-            let values = self.joint.iter().zip(logits.theta.row(pair));
-            for ((posterior, theta), to) in values.zip(dtheta.row_mut(pair)) {
-                *to += (coefficient * posterior * (bit - sigmoid(f64::from(*theta)))) as f32;
+            let values = self.joint.iter().zip(decays).zip(logits.theta.row(pair));
+            for (((posterior, decay), theta), to) in values.zip(dtheta.row_mut(pair)) {
+                let probability = if *theta > 0.0 { 1.0 } else { *decay } / (1.0 + decay);
+                *to += (coefficient * posterior * (bit - probability)) as f32;
             }
         }
         for pair in logits.alpha_rows() {
@@ -155,11 +171,6 @@ fn log_sum_exp(values: &[f64]) -> f64 {
 fn log_softmax(values: &mut [f64]) {
     let total = log_sum_exp(values);
     values.iter_mut().for_each(|value| *value -= total);
-}
-
-/// `log(1 + e^x)`
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -31,6 +31,7 @@ mod passes;
 mod prefixes;
 mod round;
 mod sample;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -9,26 +9,31 @@ use super::config::GranConfig;
 use super::gran::Gran;
 use super::parameters::{Head, Layout, Linear, Round};
 use crate::device::cpu::gang::Gang;
-use crate::device::cpu::matrix::{Matrix, Packed, Panels, Start, Sum, View, multiply, transposed_product};
+use crate::device::cpu::matrix::{Factor, Matrix, Packed, Panels, Start, Sum, View, multiply, transposed_product};
 
 /// Columns of the marks among the edge features.
 pub(super) const MARKS: usize = 2;
 
-/// One weight, packed for the forward pass and for the input's gradient.
+/// One weight, packed for the forward pass and, unless it is read in place, for the input's gradient.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PackedWeight {
     /// (inputs, outputs)
     pub forward: Packed,
     /// (outputs, inputs)
-    pub backward: Packed,
+    backward: Packed,
 }
 
 impl PackedWeight {
     fn set(&mut self, weight: View, training: bool) {
         self.forward.set_transposed(weight);
-        if training {
+        if training && Factor::in_place(weight).is_none() {
             self.backward.set(weight);
         }
+    }
+
+    /// The right factor that gives the input's gradient (outputs, inputs), of the weight that was set.
+    pub fn backward<'a>(&'a self, weight: View<'a>) -> Factor<'a> {
+        Factor::in_place(weight).unwrap_or_else(|| (&self.backward).into())
     }
 }
 
@@ -39,6 +44,8 @@ pub(super) struct EdgeWeights {
     pub state: PackedWeight,
     /// The columns for the marks and the node numbers, as rows (2 + numbers, outputs).
     pub table: Matrix,
+    /// The bias; with the mark of a new source; with that of a new destination (3, outputs).
+    pub bases: Matrix,
 }
 
 impl EdgeWeights {
@@ -46,10 +53,17 @@ impl EdgeWeights {
         let weight = layer.weight(parameters);
         self.state.set(weight.columns(0..config.hidden), training);
         self.table.reshape(MARKS + config.id_columns(), layer.outputs);
-        let (rows, features) = (self.table.rows(), weight.columns(config.hidden..layer.inputs));
-        for feature in 0..rows {
-            let column = (0..layer.outputs).map(|output| features.row(output)[feature]);
-            self.table.row_mut(feature).iter_mut().zip(column).for_each(|(to, value)| *to = value);
+        let features = weight.columns(config.hidden..config.hidden + self.table.rows());
+        for output in 0..layer.outputs {
+            let column = self.table.data_mut()[output..].iter_mut().step_by(layer.outputs);
+            column.zip(features.row(output)).for_each(|(to, value)| *to = *value);
+        }
+        let bias = layer.bias(parameters);
+        self.bases.reshape(1 + MARKS, layer.outputs);
+        self.bases.row_mut(0).copy_from_slice(bias);
+        for mark in 0..MARKS {
+            let values = bias.iter().zip(self.table.row(mark));
+            self.bases.row_mut(1 + mark).iter_mut().zip(values).for_each(|(to, (bias, mark))| *to = bias + mark);
         }
     }
 }
@@ -73,6 +87,7 @@ pub(super) struct RoundWeights {
     pub per_edge: Vec<f32>,
     pub hidden: PackedWeight,
     composite: Matrix,
+    dcomposite: Matrix,
     factor: Packed,
 }
 
@@ -103,6 +118,14 @@ impl RoundWeights {
         }
     }
 
+    /// The right factor that gives the gradient of what a node receives.
+    pub fn received_backward<'a>(&'a self, round: &Round, parameters: &'a [f32]) -> Factor<'a> {
+        self.received.backward(match round.gate {
+            Some(_) => round.gru.input.weight(parameters),
+            None => self.composite.view(),
+        })
+    }
+
     /// Turns the gradient of the composite, which lies in the place of the GRU's input weight, and that of what every edge
     /// adds into those of the layers it is made of.
     fn unfold_gradient(&mut self, round: &Round, parameters: &[f32], gradient: &mut [f32], panels: &mut Panels) {
@@ -112,8 +135,9 @@ impl RoundWeights {
         let (input, second) = (round.gru.input, round.message[1]);
         let (gradient, tail) = gradient.split_at_mut(parameters.len());
         let per_edge = &tail[round.per_edge..][..input.outputs];
-        self.composite.data_mut().copy_from_slice(input.weight_slice(gradient));
-        let dcomposite = self.composite.view();
+        self.dcomposite.reshape(self.composite.rows(), self.composite.cols());
+        self.dcomposite.data_mut().copy_from_slice(input.weight_slice(gradient));
+        let dcomposite = self.dcomposite.view();
         let weight = input.weight(parameters);
         transposed_product(weight, dcomposite, Sum::Fresh, &mut second.weight_mut(gradient), panels);
         let dbias = second.bias_mut(gradient);

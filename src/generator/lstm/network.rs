@@ -74,7 +74,7 @@ impl Network {
         second.forward(&weights[1], &first.output, steps.clone(), batch);
         let rows = steps.start * batch..steps.end * batch;
         let output = second.output.view().rows(rows.clone());
-        multiply(output, heads, Start::Zero, &mut logits.view_mut().rows(rows));
+        multiply(output, &*heads, Start::Zero, &mut logits.view_mut().rows(rows));
     }
 
     /// Sets a graph's input of a step, given the decision before it.
@@ -179,7 +179,7 @@ impl Network {
         let heads = &mut self.layout.heads.view_mut(gradient);
         transposed_product(dlogits.view(), second.output.view(), Sum::Continued, heads, panels);
         doutput.reshape(dlogits.rows(), self.config.hidden);
-        multiply(dlogits.view(), heads_backward, Start::Zero, &mut doutput.view_mut());
+        multiply(dlogits.view(), &*heads_backward, Start::Zero, &mut doutput.view_mut());
         let [below, above] = &self.layout.layers;
         let pass = &mut Backward { batch, layer: above, weights: &weights[1], gradient: &mut *gradient, panels };
         second.backward(pass, &first.output, doutput, dinput);

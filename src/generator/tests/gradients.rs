@@ -12,9 +12,10 @@ use crate::generator::pass::{Backward, Forward, RoundGraph, Scratch};
 use crate::generator::passes::Example;
 use crate::generator::prefixes::{PrefixBatch, Stage};
 use crate::generator::round::{BoundRound, RoundState};
+use crate::generator::shares::surplus;
 use crate::generator::weights::Weights;
 use crate::generator::{Gran, InputLayout, LossScale};
-use crate::graph::LabelledGraph;
+use crate::graph::{Dag, LabelledGraph};
 use rand::RngExt;
 
 const LAYOUTS: [InputLayout; 2] = [InputLayout::Released, InputLayout::Plain];
@@ -257,6 +258,21 @@ fn end_to_end() {
                 check_end_to_end(gran, &graphs, &rhos);
             }
         }
+    }
+}
+
+/// The graph with more edges gives some of its prefixes to the other one's group.
+#[test]
+fn end_to_end_with_a_divided_graph() {
+    let chain = Dag::new(5, &[[0, 1], [1, 2], [2, 3], [3, 4]]).unwrap();
+    let full: Vec<[usize; 2]> = (0..5).flat_map(|to| (0..to).map(move |from| [from, to])).collect();
+    let graphs = [chain, Dag::new(5, &full).unwrap()].map(|dag| LabelledGraph { dag, operators: vec![0, 2, 1, 0, 2] });
+    let rhos = [-0.4, 0.7];
+    for input in LAYOUTS {
+        let gran = small(5, 3, Some(12), input);
+        let pair = [0, 1].map(|index| Example { graph: &graphs[index], rho: rhos[index] });
+        assert_eq!(surplus(&gran.config, pair).map(|part| part.example), Some(1));
+        check_end_to_end(gran, &graphs, &rhos);
     }
 }
 

@@ -38,15 +38,15 @@ pub fn transposed_product(dy: View, x: View, sum: Sum, dweight: &mut ViewMut, pa
     for block in depth_blocks(dy.rows) {
         let dy = dy.rows(block.clone());
         let x = x.rows(block.clone());
-        let panels = match is_panel(x, packed) {
-            true => x.data.as_ptr(),
+        let (panels, panel_stride) = match is_read_in_place(x, dy.cols, packed) {
+            true => (x.data.as_ptr(), Some(x.stride)),
             false => {
                 packed.set(x);
-                packed.panels.as_ptr()
+                (packed.panels.as_ptr(), None)
             }
         };
         // The kernel's pointers reach as far as these.
-        let _ = (dy.row(dy.rows - 1), dweight.row_mut(dweight.rows - 1));
+        let _ = (dy.row(dy.rows - 1), x.row(x.rows - 1), dweight.row_mut(dweight.rows - 1));
         let kernel = TransposedProduct {
             rows: dy.rows,
             outputs: dweight.rows,
@@ -54,6 +54,7 @@ pub fn transposed_product(dy: View, x: View, sum: Sum, dweight: &mut ViewMut, pa
             dy: dy.data.as_ptr(),
             dy_stride: dy.stride,
             panels,
+            panel_stride,
             fresh: sum == Sum::Fresh && block.start == 0,
             dweight: dweight.data.as_mut_ptr(),
             dweight_stride: dweight.stride,
@@ -64,10 +65,14 @@ pub fn transposed_product(dy: View, x: View, sum: Sum, dweight: &mut ViewMut, pa
     }
 }
 
-/// Whether packing would copy the matrix as it is: its rows are adjacent and fill one panel.
-fn is_panel(x: View, packed: &Packed) -> bool {
+/// Outputs up to which a panel is read too few times to be worth a copy of adjacent rows.
+const FEW_OUTPUTS: usize = 32;
+
+/// Whether x is better read as it lies than packed: whole vectors, in one panel or each read a few times.
+fn is_read_in_place(x: View, outputs: usize, packed: &Packed) -> bool {
     let lanes = packed.set.lanes();
-    x.stride == x.cols && x.cols.is_multiple_of(lanes) && panel_widths(x.cols / lanes).count() == 1
+    let few = outputs <= FEW_OUTPUTS || panel_widths(x.cols / lanes).count() == 1;
+    x.cols.is_multiple_of(lanes) && few
 }
 
 /// The sum over the rows: the gradient of a bias.
@@ -90,9 +95,21 @@ struct TransposedProduct {
     dy: *const f32,
     dy_stride: usize,
     panels: *const f32,
+    /// Floats from row to row of x where it is not packed.
+    panel_stride: Option<usize>,
     fresh: bool,
     dweight: *mut f32,
     dweight_stride: usize,
+}
+
+/// Some columns of x.
+#[derive(Clone, Copy)]
+struct Panel {
+    start: *const f32,
+    /// Floats from row to row.
+    stride: usize,
+    /// First column.
+    column: usize,
 }
 
 impl Kernel for TransposedProduct {
@@ -102,13 +119,19 @@ impl Kernel for TransposedProduct {
     unsafe fn run<S: Simd>(self) {
         let mut block = 0;
         for width in panel_widths(self.inputs.div_ceil(S::LANES)) {
-            // SAFETY: panels lie one after the other, each (rows, width vectors); the caller vouches for the rest.
+            let column = block * S::LANES;
+            let (first, stride) = match self.panel_stride {
+                Some(stride) => (column, stride),
+                None => (column * self.rows, width * S::LANES),
+            };
+            // SAFETY: panels lie side by side, or packed one after the other, each (rows, width vectors); the caller
+            // vouches for the rest.
             unsafe {
-                let panel = self.panels.add(block * self.rows * S::LANES);
+                let panel = Panel { start: self.panels.add(first), stride, column };
                 match width {
-                    3 => self.three_outputs::<S, 3>(panel, block * S::LANES),
-                    2 => self.six_outputs::<S, 2>(panel, block * S::LANES),
-                    _ => self.six_outputs::<S, 1>(panel, block * S::LANES),
+                    3 => self.three_outputs::<S, 3>(panel),
+                    2 => self.six_outputs::<S, 2>(panel),
+                    _ => self.six_outputs::<S, 1>(panel),
                 }
             }
             block += width;
@@ -118,35 +141,35 @@ impl Kernel for TransposedProduct {
 
 impl TransposedProduct {
     #[inline(always)]
-    unsafe fn three_outputs<S: Simd, const W: usize>(&self, panel: *const f32, column: usize) {
+    unsafe fn three_outputs<S: Simd, const W: usize>(&self, panel: Panel) {
         // SAFETY: the caller's.
         unsafe {
             let whole = self.outputs / 3 * 3;
             for output in (0..whole).step_by(3) {
-                self.tile::<S, 3, W>(output, panel, column);
+                self.tile::<S, 3, W>(output, panel);
             }
             match self.outputs - whole {
-                2 => self.tile::<S, 2, W>(whole, panel, column),
-                1 => self.tile::<S, 1, W>(whole, panel, column),
+                2 => self.tile::<S, 2, W>(whole, panel),
+                1 => self.tile::<S, 1, W>(whole, panel),
                 _ => {}
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn six_outputs<S: Simd, const W: usize>(&self, panel: *const f32, column: usize) {
+    unsafe fn six_outputs<S: Simd, const W: usize>(&self, panel: Panel) {
         // SAFETY: the caller's.
         unsafe {
             let whole = self.outputs / 6 * 6;
             for output in (0..whole).step_by(6) {
-                self.tile::<S, 6, W>(output, panel, column);
+                self.tile::<S, 6, W>(output, panel);
             }
             match self.outputs - whole {
-                5 => self.tile::<S, 5, W>(whole, panel, column),
-                4 => self.tile::<S, 4, W>(whole, panel, column),
-                3 => self.tile::<S, 3, W>(whole, panel, column),
-                2 => self.tile::<S, 2, W>(whole, panel, column),
-                1 => self.tile::<S, 1, W>(whole, panel, column),
+                5 => self.tile::<S, 5, W>(whole, panel),
+                4 => self.tile::<S, 4, W>(whole, panel),
+                3 => self.tile::<S, 3, W>(whole, panel),
+                2 => self.tile::<S, 2, W>(whole, panel),
+                1 => self.tile::<S, 1, W>(whole, panel),
                 _ => {}
             }
         }
@@ -154,11 +177,11 @@ impl TransposedProduct {
 
     /// `R` outputs by `W` vectors of inputs.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize, const W: usize>(&self, output: usize, panel: *const f32, column: usize) {
+    unsafe fn tile<S: Simd, const R: usize, const W: usize>(&self, output: usize, panel: Panel) {
         // SAFETY: the caller's.
         unsafe {
-            let to = self.dweight.add(output * self.dweight_stride + column);
-            let inside = self.inputs - column;
+            let to = self.dweight.add(output * self.dweight_stride + panel.column);
+            let inside = self.inputs - panel.column;
             let mut tile = [[S::zero(); W]; R];
             if !self.fresh {
                 for (r, values) in tile.iter_mut().enumerate() {
@@ -167,7 +190,8 @@ impl TransposedProduct {
                     }
                 }
             }
-            accumulate::<S, R, W>(&mut tile, [self.dy.add(output), panel], [1, self.dy_stride], self.rows);
+            let strides = [1, self.dy_stride, panel.stride];
+            accumulate::<S, R, W>(&mut tile, [self.dy.add(output), panel.start], strides, self.rows);
             for (r, values) in tile.into_iter().enumerate() {
                 for (w, value) in values.into_iter().enumerate() {
                     store::<S>(to.add(r * self.dweight_stride + w * S::LANES), value, inside - w * S::LANES);
@@ -186,18 +210,19 @@ impl Vectorise for ColumnSums<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let (blocks, rest) = self.sums.as_chunks_mut::<COLUMNS>();
-        let whole = blocks.len() * COLUMNS;
-        for (index, sums) in blocks.iter_mut().enumerate() {
-            add_columns(self.dy, index * COLUMNS, sums);
+        let mut rest = self.sums;
+        let mut column = 0;
+        while rest.len() >= 32 {
+            rest = add_columns::<32>(self.dy, &mut column, rest);
         }
-        let (blocks, rest) = rest.as_chunks_mut::<8>();
-        let more = blocks.len() * 8;
-        for (index, sums) in blocks.iter_mut().enumerate() {
-            add_columns(self.dy, whole + index * 8, sums);
+        if rest.len() >= 24 {
+            rest = add_columns::<24>(self.dy, &mut column, rest);
+        }
+        while rest.len() >= 8 {
+            rest = add_columns::<8>(self.dy, &mut column, rest);
         }
         for row in 0..self.dy.rows {
-            let values = &self.dy.row(row)[whole + more..];
+            let values = &self.dy.row(row)[column..];
             for (sum, value) in rest.iter_mut().zip(values) {
                 *sum += value;
             }
@@ -205,17 +230,19 @@ impl Vectorise for ColumnSums<'_> {
     }
 }
 
-/// Columns whose sums stay in registers.
-const COLUMNS: usize = 32;
-
+/// The sums of the next `N` columns, which stay in registers. Returns those of the columns behind them.
 #[inline(always)]
-fn add_columns<const N: usize>(dy: View, column: usize, sums: &mut [f32; N]) {
-    let mut total = *sums;
+fn add_columns<'a, const N: usize>(dy: View, column: &mut usize, sums: &'a mut [f32]) -> &'a mut [f32] {
+    let (sums, rest) = sums.split_at_mut(N);
+    let mut total = [0.0; N];
+    total.copy_from_slice(sums);
     for row in 0..dy.rows {
-        let values = &dy.row(row)[column..column + N];
+        let values = &dy.data[row * dy.stride + *column..][..N];
         for (sum, value) in total.iter_mut().zip(values) {
             *sum += value;
         }
     }
-    *sums = total;
+    sums.copy_from_slice(&total);
+    *column += N;
+    rest
 }

@@ -8,10 +8,12 @@
 //! | [`multiply`] by the weight | `dx = dy weight + start` | the same |
 //! | [`transposed_product`] | `dweight = dy^T x` or `+=` | the same |
 //!
-//! The right factor of [`multiply`] is [`Packed`] beforehand, once for all products with it. An element of a product
+//! The right factor of [`multiply`] is [`Packed`] beforehand, once for all products with it, or read
+//! [in place](Factor::in_place). An element of a product
 //! depends on nothing but its own row, its own column and the instruction set: not on the other rows of the matrix.
 
 mod gradient;
+mod memory;
 mod packed;
 mod product;
 #[cfg(test)]
@@ -19,10 +21,11 @@ mod tests;
 mod vectorise;
 
 pub use gradient::{Panels, Sum, column_sums, transposed_product};
-pub use packed::Packed;
+pub use packed::{Factor, Packed};
 pub use product::{Start, multiply, multiply_rectified};
 pub use vectorise::{Vectorise, vectorise};
 
+use memory::Memory;
 use std::ops::Range;
 
 /// A matrix that owns its elements and keeps its memory when it is reshaped.
@@ -31,7 +34,7 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     /// Elements, and behind them what the matrix had when it was larger.
-    memory: Vec<f32>,
+    memory: Memory,
 }
 
 impl Matrix {
@@ -40,9 +43,7 @@ impl Matrix {
     pub fn reshape(&mut self, rows: usize, cols: usize) {
         self.rows = rows;
         self.cols = cols;
-        if self.memory.len() < rows * cols {
-            self.memory.resize(rows * cols, 0.0);
-        }
+        self.memory.reserve(rows * cols);
     }
 
     /// Gives the matrix this shape, all zeros.
@@ -83,6 +84,30 @@ impl Matrix {
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         debug_assert!(row < self.rows);
         &mut self.memory[row * self.cols..(row + 1) * self.cols]
+    }
+
+    /// `N` elements of a row. Cheaper than to cut the row, whose ends are checked too.
+    #[inline(always)]
+    pub fn take<const N: usize>(&self, row: usize, column: usize) -> [f32; N] {
+        debug_assert!(row < self.rows && column + N <= self.cols);
+        let mut values = [0.0; N];
+        values.copy_from_slice(&self.memory[row * self.cols + column..][..N]);
+        values
+    }
+
+    /// Writes `N` elements of a row.
+    #[inline(always)]
+    pub fn put<const N: usize>(&mut self, row: usize, column: usize, values: [f32; N]) {
+        debug_assert!(row < self.rows && column + N <= self.cols);
+        self.memory[row * self.cols + column..][..N].copy_from_slice(&values);
+    }
+
+    /// Adds to `N` elements of a row.
+    #[inline(always)]
+    pub fn add<const N: usize>(&mut self, row: usize, column: usize, values: [f32; N]) {
+        debug_assert!(row < self.rows && column + N <= self.cols);
+        let to = &mut self.memory[row * self.cols + column..][..N];
+        to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
     }
 
     /// The whole matrix.

@@ -2,6 +2,7 @@
 
 use super::super::layout::panel_widths;
 use super::super::simd::{BLOCK, InstructionSet, Kernel, Simd};
+use super::memory::Memory;
 use super::{Vectorise, View, vectorise};
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ pub struct Packed {
     pub(super) set: InstructionSet,
     pub(super) depth: usize,
     pub(super) columns: usize,
-    pub(super) panels: Vec<f32>,
+    pub(super) panels: Memory,
 }
 
 impl Default for Packed {
@@ -28,7 +29,7 @@ impl Packed {
     /// An empty matrix for the products of this instruction set.
     pub(crate) fn new(set: InstructionSet) -> Self {
         assert!(set.available(), "this processor has no {set}");
-        Packed { set, depth: 0, columns: 0, panels: Vec::new() }
+        Packed { set, depth: 0, columns: 0, panels: Memory::default() }
     }
 
     /// Rows.
@@ -54,7 +55,7 @@ impl Packed {
         self.depth = depth;
         self.columns = columns;
         let lanes = self.set.lanes();
-        self.panels.resize(depth * columns.div_ceil(lanes) * lanes, 0.0);
+        self.panels.reserve(depth * columns.div_ceil(lanes) * lanes);
     }
 
     /// Panels: the columns that each holds, padding included.
@@ -66,6 +67,44 @@ impl Packed {
             first = span.end;
             span
         })
+    }
+}
+
+/// Rows of a matrix of several panels that may be read as they lie: more of them, a power of two apart, would not stay in
+/// the first-level cache together.
+const IN_PLACE_DEPTH: usize = 32;
+
+/// The right factor of a product (depth, columns): packed, or as it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor<'a> {
+    pub(super) set: InstructionSet,
+    pub(super) depth: usize,
+    pub(super) columns: usize,
+    pub(super) data: &'a [f32],
+    /// Floats from row to row; `None`: packed.
+    pub(super) stride: Option<usize>,
+}
+
+impl<'a> Factor<'a> {
+    /// The matrix as it lies, if it need not be [`Packed`] to be read well: whole vectors, and one panel or few rows.
+    pub fn in_place(right: View<'a>) -> Option<Self> {
+        let View { data, rows, cols, stride } = right;
+        let set = InstructionSet::best();
+        let few = rows <= IN_PLACE_DEPTH || panel_widths(cols / set.lanes()).count() == 1;
+        (cols.is_multiple_of(set.lanes()) && few).then_some(Factor {
+            set,
+            depth: rows,
+            columns: cols,
+            data,
+            stride: Some(stride),
+        })
+    }
+}
+
+impl<'a> From<&'a Packed> for Factor<'a> {
+    fn from(packed: &'a Packed) -> Self {
+        let Packed { set, depth, columns, ref panels } = *packed;
+        Factor { set, depth, columns, data: panels, stride: None }
     }
 }
 

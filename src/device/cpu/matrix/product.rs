@@ -2,7 +2,7 @@
 
 use super::super::layout::panel_widths;
 use super::super::simd::{Kernel, Simd};
-use super::packed::{Packed, depth_blocks};
+use super::packed::{Factor, depth_blocks};
 use super::{View, ViewMut};
 use std::ops::Range;
 
@@ -28,25 +28,28 @@ pub enum Start<'a> {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn multiply(left: View, right: &Packed, start: Start, out: &mut ViewMut) {
-    run(left, right, start, false, out);
+pub fn multiply<'a>(left: View, right: impl Into<Factor<'a>>, start: Start, out: &mut ViewMut) {
+    run(left, right.into(), start, false, out);
 }
 
 /// `out = max(left right + start, 0)`, as [`multiply`].
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn multiply_rectified(left: View, right: &Packed, start: Start, out: &mut ViewMut) {
-    run(left, right, start, true, out);
+pub fn multiply_rectified<'a>(left: View, right: impl Into<Factor<'a>>, start: Start, out: &mut ViewMut) {
+    run(left, right.into(), start, true, out);
 }
 
-fn run(left: View, right: &Packed, start: Start, rectified: bool, out: &mut ViewMut) {
+fn run(left: View, right: Factor, start: Start, rectified: bool, out: &mut ViewMut) {
     assert_eq!((left.rows, left.cols, right.columns), (out.rows, right.depth, out.cols));
     if out.rows == 0 || out.cols == 0 {
         return;
     }
     // The kernel's pointers reach as far as these.
     let _ = (left.row(left.rows - 1), out.row_mut(out.rows - 1));
+    if let (Some(stride), Some(last)) = (right.stride, right.depth.checked_sub(1)) {
+        let _ = &right.data[last * stride..][..right.columns];
+    }
     let start = match start {
         Start::Zero => First::Zero,
         Start::Output => First::Output,
@@ -61,14 +64,15 @@ fn run(left: View, right: &Packed, start: Start, rectified: bool, out: &mut View
         depth: left.cols,
         left: left.data.as_ptr(),
         left_stride: left.stride,
-        panels: right.panels.as_ptr(),
+        panels: right.data.as_ptr(),
+        panel_stride: right.stride,
         start,
         rectified,
         out: out.data.as_mut_ptr(),
         out_stride: out.stride,
     };
-    // SAFETY: a packed matrix is made for an instruction set that is available; rows, columns and depth fit what lies
-    // behind the pointers, `row` and `row_mut` having checked the last rows.
+    // SAFETY: a right factor is made for an instruction set that is available, in place of whole vectors; rows, columns
+    // and depth fit what lies behind the pointers, whose last rows were checked.
     unsafe { right.set.run(kernel) }
 }
 
@@ -88,6 +92,8 @@ struct Multiply {
     left: *const f32,
     left_stride: usize,
     panels: *const f32,
+    /// Floats from row to row where the right factor is not packed.
+    panel_stride: Option<usize>,
     start: First,
     rectified: bool,
     out: *mut f32,
@@ -98,6 +104,8 @@ struct Multiply {
 #[derive(Clone)]
 struct Part {
     panel: *const f32,
+    /// Floats from one step of the depth to the next.
+    panel_stride: usize,
     /// First column.
     column: usize,
     depth: Range<usize>,
@@ -114,10 +122,15 @@ impl Kernel for Multiply {
             let start = if depth.start == 0 { self.start } else { First::Output };
             let mut block = 0;
             for width in panel_widths(blocks) {
-                // SAFETY: panels lie one after the other, each (depth, width vectors); the caller vouches for the rest.
+                let (first, panel_stride) = match self.panel_stride {
+                    Some(stride) => (block * S::LANES + depth.start * stride, stride),
+                    None => ((block * self.depth + depth.start * width) * S::LANES, width * S::LANES),
+                };
+                // SAFETY: panels lie side by side, or packed one after the other, each (depth, width vectors); the caller
+                // vouches for the rest.
                 unsafe {
-                    let panel = self.panels.add((block * self.depth + depth.start * width) * S::LANES);
-                    let part = Part { panel, column: block * S::LANES, depth: depth.clone(), start };
+                    let panel = self.panels.add(first);
+                    let part = Part { panel, panel_stride, column: block * S::LANES, depth: depth.clone(), start };
                     match width {
                         3 => self.three_rows::<S, 3>(part),
                         2 => self.six_rows::<S, 2>(part),
@@ -192,7 +205,8 @@ impl Multiply {
                 }
             }
             let left = self.left.add(row * self.left_stride + part.depth.start);
-            accumulate::<S, R, W>(&mut tile, [left, part.panel], [self.left_stride, 1], part.depth.len());
+            let strides = [self.left_stride, 1, part.panel_stride];
+            accumulate::<S, R, W>(&mut tile, [left, part.panel], strides, part.depth.len());
             let rectified = self.rectified && part.depth.end == self.depth;
             for (r, values) in tile.into_iter().enumerate() {
                 for (w, value) in values.into_iter().enumerate() {
@@ -205,7 +219,7 @@ impl Multiply {
 }
 
 /// `tile += left panel`, one step of the depth after the other. Of the left factor, rows are `strides[0]` floats apart,
-/// steps of the depth `strides[1]`.
+/// steps of the depth `strides[1]`; of the panel, steps of the depth `strides[2]`.
 ///
 /// # Safety
 /// `depth` steps lie behind both pointers.
@@ -213,7 +227,7 @@ impl Multiply {
 pub(super) unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     tile: &mut [[S::Vector; W]; R],
     [left, panel]: [*const f32; 2],
-    strides: [usize; 2],
+    strides: [usize; 3],
     depth: usize,
 ) {
     // SAFETY: the caller's.
@@ -223,13 +237,13 @@ pub(super) unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
         let written_out = depth / UNROLL * UNROLL;
         for _ in 0..written_out / UNROLL {
             for k in 0..UNROLL {
-                step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * W * S::LANES));
+                step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * strides[2]));
             }
             left = left.add(UNROLL * strides[1]);
-            panel = panel.add(UNROLL * W * S::LANES);
+            panel = panel.add(UNROLL * strides[2]);
         }
         for k in 0..depth - written_out {
-            step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * W * S::LANES));
+            step::<S, R, W>(&mut sums, left.add(k * strides[1]), strides[0], panel.add(k * strides[2]));
         }
         *tile = sums;
     }

@@ -8,8 +8,8 @@ use rand::RngExt;
 fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
     let key = StreamKey { seed, purpose: Purpose::Synthetic, candidate: rows as u64, epoch: cols as u64 };
     let mut stream = key.stream();
-    let data = (0..rows * cols).map(|_| stream.random::<f32>() - 0.5).collect();
-    Matrix { rows, cols, memory: data }
+    let data: Vec<f32> = (0..rows * cols).map(|_| stream.random::<f32>() - 0.5).collect();
+    Matrix { rows, cols, memory: Memory::from(data) }
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
@@ -149,5 +149,23 @@ fn a_row_does_not_depend_on_its_neighbours() {
                 assert_eq!(one.row(0), all.row(row));
             }
         }
+    }
+}
+
+#[test]
+fn what_is_read_in_place_gives_what_it_gives_packed() {
+    let set = InstructionSet::best();
+    for [rows, depth, from, columns, whole] in [[29, 24, 0, 128, 144], [7, 100, 0, 16, 16], [13, 32, 8, 32, 65]] {
+        let (left, right) = (matrix(rows, depth, 1), matrix(depth, whole, 2));
+        let part = right.view().columns(from..from + columns);
+        let (mut packed_out, mut out) = (matrix(rows, columns, 3), matrix(rows, columns, 4));
+        multiply(left.view(), &packed(set, part), Start::Zero, &mut packed_out.view_mut());
+        multiply(left.view(), Factor::in_place(part).unwrap(), Start::Zero, &mut out.view_mut());
+        assert_eq!(out.data(), packed_out.data());
+        let dy = matrix(depth, 24, 5);
+        let mut dw = matrix(24, columns, 6);
+        transposed_product(dy.view(), part, Sum::Fresh, &mut dw.view_mut(), &mut Panels::default());
+        let at = |m: &Matrix, row: usize, col: usize| f64::from(m.row(row)[col]);
+        check(&dw, depth, |r, c, k| at(&dy, k, r) * at(&right, k, from + c), |_, _| 0.0);
     }
 }
