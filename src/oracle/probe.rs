@@ -1,9 +1,14 @@
 //! How fast this machine trains and evaluates a network, measured for a moment.
 
+mod cuda;
+
 use super::EVALUATION_BATCH;
+use super::engine::Engine;
 use super::initial::initial_weights;
 use crate::device::cpu::{Batch, BatchResult, InstructionSet, Network, NetworkOptions, Step};
+use crate::device::cuda::CudaError;
 use crate::net::Plan;
+use std::convert::Infallible;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -21,7 +26,7 @@ pub struct Probe<'a> {
     pub batch: usize,
     /// Networks at once.
     pub networks: usize,
-    /// Threads of each.
+    /// Threads of each, on the CPU.
     pub threads: usize,
 }
 
@@ -35,8 +40,19 @@ pub struct Rates {
 }
 
 impl Probe<'_> {
-    /// Trains all networks on made-up images for a moment, then evaluates them: one step each, and some more where it was short.
-    pub fn measure(&self) -> Rates {
+    /// Trains all networks on made-up images for a moment, then evaluates them: one step each, and some more where it was
+    /// short. The rates, and how many networks they are of: on a CUDA device at most as many as its memory holds.
+    ///
+    /// # Errors
+    /// The CUDA device's; a plan that its kernels do not run.
+    pub fn measure(&self, engine: &Engine) -> Result<(Rates, usize), CudaError> {
+        match engine {
+            Engine::Cpu { .. } => Ok((self.measure_on_cpu(), self.networks)),
+            Engine::Cuda(engine) => engine.measure(self),
+        }
+    }
+
+    fn measure_on_cpu(&self) -> Rates {
         let barrier = Barrier::new(self.networks);
         let one = || {
             let training = self.rate(&barrier, self.batch, |network, batch| network.train(batch, STEP));
@@ -62,21 +78,34 @@ impl Probe<'_> {
         network.load(&initial_weights(self.plan, 0, 0));
         let (pixels, labels) = made_up(self.plan, images);
         let batch = Batch { pixels: &pixels, labels: &labels };
-        let start = Instant::now();
-        step(&mut network, batch);
-        let first = start.elapsed();
-        barrier.wait();
-        if first > LONG {
-            return images as f64 / first.as_secs_f64();
-        }
-        let start = Instant::now();
-        let mut steps = 0;
-        while steps == 0 || start.elapsed() < LEAST {
+        let mut first = true;
+        let steps = steps_per_second(|| {
             step(&mut network, batch);
-            steps += 1;
-        }
-        f64::from(steps) * images as f64 / start.elapsed().as_secs_f64()
+            // Networks begin to be timed together.
+            if std::mem::take(&mut first) {
+                barrier.wait();
+            }
+            Ok::<(), Infallible>(())
+        });
+        steps.unwrap_or_else(|never| match never {}) * images as f64
     }
+}
+
+/// Steps a second, after a first one, which counts only where it was long.
+fn steps_per_second<E>(mut step: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    let start = Instant::now();
+    step()?;
+    let first = start.elapsed();
+    if first > LONG {
+        return Ok(1.0 / first.as_secs_f64());
+    }
+    let start = Instant::now();
+    let mut steps = 0;
+    while steps == 0 || start.elapsed() < LEAST {
+        step()?;
+        steps += 1;
+    }
+    Ok(f64::from(steps) / start.elapsed().as_secs_f64())
 }
 
 const STEP: Step = Step {
@@ -116,7 +145,10 @@ mod tests {
             };
             randwire(&[Dag::new(3, &[]).unwrap()], &shape)
         };
-        let rates = |channels| Probe { plan: &plan(channels), batch: 8, networks: 2, threads: 1 }.measure();
+        let rates = |channels| {
+            let (plan, engine) = (plan(channels), Engine::Cpu { threads: 1 });
+            Probe { plan: &plan, batch: 8, networks: 2, threads: 1 }.measure(&engine).unwrap().0
+        };
         let (small, large) = (rates(8), rates(128));
         assert!(
             small.training > 2.0 * large.training && small.evaluation > 2.0 * large.evaluation,

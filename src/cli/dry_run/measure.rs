@@ -1,10 +1,10 @@
 //! What a dry run draws and measures.
 
 use super::super::profile::peak_memory_mb;
-use crate::config::{Config, SpaceConfig};
+use crate::config::{Config, OracleKind, SpaceConfig};
 use crate::data::Outline;
 use crate::net::Plan;
-use crate::oracle::{Outcome, Probe, Rates, lower};
+use crate::oracle::{Engine, Outcome, Probe, lower};
 use crate::random::{Purpose, StreamKey};
 use crate::search::{Context, Selected, Silent, Situation, Strategy, explored};
 use crate::space::{Architecture, Space};
@@ -100,9 +100,9 @@ pub(super) struct Typical {
 /// What was measured.
 #[derive(Serialize)]
 pub(super) struct Measured {
-    /// Candidates on all threads, one each; images a second of all.
+    /// As many candidates at once as there are threads, or as go on the device; a supernet alone.
     pub candidates: Option<ImageRates>,
-    /// One network on all threads.
+    /// One network on all threads, or alone on the device.
     pub retraining: Option<ImageRates>,
     /// Fits of the generator in the run.
     pub refits: usize,
@@ -119,13 +119,42 @@ pub(super) struct Measured {
 /// Images a second.
 #[derive(Serialize)]
 pub(super) struct ImageRates {
+    /// Of all networks together.
     pub training: f64,
     pub evaluation: f64,
+    /// Networks at once.
+    pub networks: usize,
 }
 
-impl From<Rates> for ImageRates {
-    fn from(Rates { training, evaluation }: Rates) -> Self {
-        ImageRates { training, evaluation }
+/// What is measured on.
+pub(super) struct Machine<'a> {
+    pub engine: &'a Engine,
+    pub threads: usize,
+}
+
+impl Machine<'_> {
+    /// Candidates at once, and threads of each.
+    fn candidates(&self, config: &Config) -> (usize, usize) {
+        if config.oracle.kind == OracleKind::Supernet {
+            return (1, self.threads);
+        }
+        let most = match (self.engine, config.oracle.candidates_per_batch) {
+            (Engine::Cpu { .. }, _) => self.threads,
+            (Engine::Cuda(_), 0) => usize::MAX,
+            (Engine::Cuda(_), most) => most,
+        };
+        (most.min(config.search.samples_per_iteration), 1)
+    }
+
+    fn rates(
+        &self,
+        plan: &Option<Plan>,
+        batch: usize,
+        (networks, threads): (usize, usize),
+    ) -> anyhow::Result<Option<ImageRates>> {
+        let Some(plan) = plan else { return Ok(None) };
+        let (rates, networks) = Probe { plan, batch, networks, threads }.measure(self.engine)?;
+        Ok(Some(ImageRates { training: rates.training, evaluation: rates.evaluation, networks }))
     }
 }
 
@@ -135,16 +164,14 @@ impl Measured {
         config: &Config,
         space: &Box<dyn Space>,
         drawn: &Drawn,
-        (typical, threads): (&Typical, usize),
+        (typical, machine): (&Typical, &Machine),
     ) -> anyhow::Result<Measured> {
         let start = Instant::now();
-        let rates = |plan: &Option<Plan>, batch: usize, (networks, threads): (usize, usize)| {
-            plan.as_ref().map(|plan| ImageRates::from(Probe { plan, batch, networks, threads }.measure()))
-        };
-        let at_once = threads.min(config.search.samples_per_iteration);
-        let candidates = rates(&typical.candidate, config.oracle.training.batch, (at_once, 1));
-        let retraining = rates(&typical.retrained, config.retrain.training.batch, (1, threads));
-        let (refit_epoch_seconds, checkpoint_bytes) = fit(config, space, drawn, threads)?;
+        let at_once = machine.candidates(config);
+        let candidates = machine.rates(&typical.candidate, config.oracle.training.batch, at_once)?;
+        let alone = (1, machine.threads);
+        let retraining = machine.rates(&typical.retrained, config.retrain.training.batch, alone)?;
+        let (refit_epoch_seconds, checkpoint_bytes) = fit(config, space, drawn, machine)?;
         Ok(Measured {
             candidates,
             retraining,
@@ -159,14 +186,14 @@ impl Measured {
 
 /// Seconds of an epoch of a fit on a full replay buffer, and the size of what is fitted; 0 where nothing is.
 #[expect(clippy::borrowed_box, reason = "the search's traits are implemented for the box")]
-fn fit(config: &Config, space: &Box<dyn Space>, drawn: &Drawn, threads: usize) -> anyhow::Result<(f64, u64)> {
+fn fit(config: &Config, space: &Box<dyn Space>, drawn: &Drawn, machine: &Machine) -> anyhow::Result<(f64, u64)> {
     if !config.search.strategy.fits_a_generator() {
         return Ok((0.0, 0));
     }
     let mut config = config.clone();
     config.generator.epochs = 1;
     let history = drawn.history(config.search.keep_top.min(config.search.budget).max(2));
-    let mut strategy = Selected::new(space.as_ref(), &config, threads);
+    let mut strategy = Selected::new(space.as_ref(), &config, machine.threads).on(machine.engine.device());
     let situation = Situation {
         space,
         search: &config.search,

@@ -6,14 +6,14 @@ mod text;
 
 use super::exit::{CommandResult, End};
 use super::output::{print, print_json};
-use super::workbench::threads;
+use super::workbench::{device_of, open_device, threads};
 use crate::config::{Config, OracleKind, TrainingConfig};
 use crate::data::{Outline, outline};
 use crate::device::cpu::InstructionSet;
 use crate::net::Plan;
-use crate::oracle::{H100, evaluation_floor, training_floor};
+use crate::oracle::{Engine, H100, evaluation_floor, training_floor};
 use crate::space::space_of;
-use measure::{Drawn, Measured, Typical};
+use measure::{Drawn, Machine, Measured, Typical};
 use serde::Serialize;
 
 /// Bytes of a journal's row beside the architecture, and of a loss in it.
@@ -106,6 +106,7 @@ pub(super) fn execute(config: &Config, json: bool) -> CommandResult {
 impl DryRun {
     fn new(config: &Config) -> anyhow::Result<DryRun> {
         let threads = threads(config.run.threads);
+        let engine = open_device(device_of(config, config.run.device)?, config.run.precision, threads)?;
         let space = space_of(config)?;
         let outline = outline(&config.data)?;
         let drawn = Drawn::new(config, &space)?;
@@ -113,12 +114,16 @@ impl DryRun {
         let retrained = drawn.plans(config, &config.retrained_space(), &outline)?;
         let middle = |plans: &[Plan]| plans.get(plans.len() / 2).cloned();
         let typical = Typical { candidate: middle(&plans), retrained: middle(&retrained) };
-        let measured = Measured::new(config, &space, &drawn, (&typical, threads))?;
+        let machine = Machine { engine: &engine, threads };
+        let measured = Measured::new(config, &space, &drawn, (&typical, &machine))?;
         let phases = phases(config, &outline, &measured);
         let in_memory = if outline.packed { 0 } else { outline.bytes };
         Ok(DryRun {
             name: config.run.name.clone(),
-            device: format!("CPU ({})", InstructionSet::best()),
+            device: match &engine {
+                Engine::Cpu { .. } => format!("CPU ({})", InstructionSet::best()),
+                Engine::Cuda(engine) => format!("{} (CUDA, {})", engine.device().name()?, engine.storage()),
+            },
             threads,
             data: Data {
                 name: outline.stand_in.name().into(),

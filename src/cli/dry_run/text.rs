@@ -1,6 +1,6 @@
 //! A dry run for people.
 
-use super::super::text::duration;
+use super::super::text::{counted, duration};
 use super::{DryRun, Spread};
 use crate::config::Config;
 use std::fmt::Write;
@@ -65,10 +65,12 @@ fn data(run: &DryRun) -> String {
 fn measured(run: &DryRun) -> String {
     let mut parts = vec![format!("{}, threads: {}", run.device, run.threads)];
     if let Some(rates) = &run.measured.candidates {
-        parts.push(format!("candidates {:.0} images/s in training, {:.0} evaluated", rates.training, rates.evaluation));
+        let (training, evaluation) = (rates.training, rates.evaluation);
+        let networks = counted(rates.networks, "network");
+        parts.push(format!("{networks} at once {training:.0} images/s in training, {evaluation:.0} evaluated"));
     }
     if let Some(rates) = &run.measured.retraining {
-        parts.push(format!("one network on all threads {:.0} images/s", rates.training));
+        parts.push(format!("the long training {:.0} images/s", rates.training));
     }
     if run.measured.refits > 0 {
         parts.push(format!("an epoch of a refit {:.3} s", run.measured.refit_epoch_seconds));
