@@ -275,7 +275,7 @@ pub(super) const KEYS: &[Key] = &[
         "mutate_known",
         "0.0",
         Form::Number(UNIT),
-        "graphpnas, rnn, reinforce: probability that a known draw is mutated, by one change, instead of dropped",
+        "graphpnas, rnn, reinforce: probability that a known draw is replaced with one of its new neighbours instead of dropped",
     ),
     key("search", "explorer_tries", "1000", COUNT, "explorer's draws of a kind before it counts as exhausted"),
     key(

@@ -41,7 +41,7 @@ pub struct SearchConfig {
     pub sampling_rounds: usize,
     /// Of so many draws of the generator for each one that is looked at, the most probable is.
     pub draws: usize,
-    /// Probability that a model's draw that is known is replaced with a mutation of it.
+    /// Probability that a model's draw that is known is replaced with one of its new neighbours.
     pub mutate_known: f64,
     /// Round t = 0, 1, ... draws `sampling_growth * t + 1` graphs for each candidate wanted.
     pub sampling_growth: usize,

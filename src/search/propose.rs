@@ -87,22 +87,27 @@ impl Drawing<'_> {
             Err(_) => self.sampling.invalid += 1,
             Ok(legal) if self.known.contains(&legal.key) => {
                 self.sampling.duplicates += 1;
-                if let Some(mutant) = self.new_mutant(&legal, stream) {
-                    self.take_legal(mutant);
+                if let Some(neighbour) = self.new_neighbour(&legal, stream) {
+                    self.take_legal(neighbour);
                 }
             }
             Ok(legal) => self.take_legal(legal),
         }
     }
 
-    /// Of a model's draw that is known, with probability `search.mutate_known` a mutation, where that is new. What a model
-    /// never saw in its buffer it does not draw, so a choice that all of the buffer share would stay for ever.
-    fn new_mutant(&self, known: &Legal, stream: &mut Stream) -> Option<Legal> {
+    /// Of a model's draw that is known, with probability `search.mutate_known` one of its new neighbours, each as likely.
+    /// What a model never saw in its buffer it does not draw, so a choice that all of the buffer share would stay for ever.
+    fn new_neighbour(&self, known: &Legal, stream: &mut Stream) -> Option<Legal> {
         let Situation { search, space, .. } = *self.situation;
-        let wanted = known.log_probability.is_some() && stream.random_bool(search.mutate_known);
-        let architecture = wanted.then(|| space.mutate(&known.architecture, stream).ok())??;
-        let key = space.key(&architecture).ok()?;
-        (!self.known.contains(&key)).then_some(Legal { architecture, key, log_probability: None })
+        if known.log_probability.is_none() || !stream.random_bool(search.mutate_known) {
+            return None;
+        }
+        let keyed = |architecture| {
+            let key = space.key(&architecture).ok()?;
+            (!self.known.contains(&key)).then_some(Legal { architecture, key, log_probability: None })
+        };
+        let mut new: Vec<Legal> = space.neighbours(&known.architecture).ok()?.into_iter().filter_map(keyed).collect();
+        (!new.is_empty()).then(|| new.swap_remove(stream.random_range(0..new.len())))
     }
 
     fn take_legal(&mut self, legal: Legal) {

@@ -309,7 +309,7 @@ impl Strategy for Collapsed {
 }
 
 #[test]
-fn a_models_known_draws_are_mutated_where_that_is_wanted() {
+fn a_models_known_draws_give_way_to_new_neighbours_where_that_is_wanted() {
     let with = |share: f64| {
         let mut config = settings("random", "sampling_rounds = 9");
         (config.search.budget, config.search.mutate_known) = (9, share);
@@ -319,7 +319,7 @@ fn a_models_known_draws_are_mutated_where_that_is_wanted() {
     assert_eq!(own(&with(0.0)), 0);
     for share in [0.2, 1.0] {
         let record = with(share);
-        // All but the first iteration, which has nothing to mutate.
+        // All but the first iteration, which knows nothing yet.
         assert_eq!(own(&record), record.candidates.iter().filter(|c| c.iteration > 0).count(), "{share}");
         let space = ToySpace { nodes: NODES };
         let neighbours = space.neighbours(&record.candidates[0].architecture).unwrap();
@@ -331,5 +331,7 @@ fn a_models_known_draws_are_mutated_where_that_is_wanted() {
         assert_eq!(sampling.drawn, sampling.duplicates);
     }
     let drawn = |share: f64| with(share).iterations[1].sampling.drawn;
+    // Every draw finds a new neighbour while there is one.
+    assert_eq!(drawn(1.0), 3);
     assert!(drawn(0.1) > 2 * drawn(1.0), "{} {}", drawn(0.1), drawn(1.0));
 }
