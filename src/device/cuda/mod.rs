@@ -31,5 +31,5 @@ mod storage;
 pub use device::{Buffer, Device, KernelTime, architectures, driver_is_emulated, has_kernels};
 pub use error::CudaError;
 pub use images::{Batches, ResidentBatch, ResidentImages};
-pub use network::{Network, NetworkOptions, Step};
+pub use network::{Network, NetworkOptions, Step, Supernet};
 pub use storage::Storage;
