@@ -15,8 +15,15 @@ const NETWORKS: [usize; 4] = [1, 4, 16, 64];
 const COPY_BYTES: usize = 256 << 20;
 /// Steps before anything is measured: the first one loads kernels, the second is captured.
 const WARM_UP: usize = 3;
-const STEP: Step<'static> =
-    Step { learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-5, label_smoothing: 0.1, dropout: None };
+const STEP: Step<'static> = Step {
+    learning_rate: 0.1,
+    momentum: 0.9,
+    nesterov: false,
+    weight_decay: 5e-5,
+    gradient_clip: None,
+    label_smoothing: 0.1,
+    dropout: None,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = match Device::open(0) {

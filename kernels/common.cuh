@@ -34,8 +34,10 @@ struct Settings {
   float momentum;
   float weight_decay;
   float label_smoothing;
-  float loss_scale;  // of all gradients before the optimiser
-  float reserved[3];
+  float loss_scale;     // of all gradients before the optimiser
+  float gradient_clip;  // longest gradient of a network; 0: none is clipped
+  uint32_t nesterov;    // whether the momentum is Nesterov's
+  uint32_t reserved;
 };
 
 __device__ __forceinline__ uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }

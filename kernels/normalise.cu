@@ -11,7 +11,6 @@
 
 constexpr int ROWS = THREADS / SLICE;  // partial sums of a channel that a block adds up at a time
 constexpr float EPSILON = 1e-5f;
-constexpr float RUNNING_SHARE = 0.1f;
 
 // A gather that reads the output.
 struct Reader {
@@ -68,11 +67,12 @@ __device__ __forceinline__ float2 merge_moments(float (&shared)[ROWS][SLICE], co
   return make_float2(mean, sum_over_rows(shared, deviations) / static_cast<float>(task.rows));
 }
 
-// One block: 32 channels of a task; item.tile is the slice. `training` 0: from the running statistics.
+// One block: 32 channels of a task; item.tile is the slice. `share` is what the running statistics move towards the batch's; 0:
+// they stay, and the output is normalised with them.
 extern "C" __global__ void __launch_bounds__(THREADS, 2) normalise(const Item* __restrict__ items,
                                                                 const NormTask* __restrict__ tasks,
                                                                 const Reader* __restrict__ readers, float* parameters,
-                                                                float* floats, uint32_t training) {
+                                                                float* floats, float share) {
   __shared__ float shared[ROWS][SLICE];
   Item item = items[blockIdx.x];
   NormTask task = tasks[item.task];
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) normalise(const Item* _
   float scale = 1.f, shift = 0.f;
   if (task.gamma != NONE) {
     float2 moments = make_float2(0.f, 0.f);
-    if (training) {
+    if (share > 0.f) {
       moments = merge_moments(shared, floats + task.moments, task, channel, active);
     } else if (active) {
       moments = make_float2(parameters[task.running_mean + channel], parameters[task.running_variance + channel]);
@@ -94,12 +94,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) normalise(const Item* _
     if (first) {
       float* norm = floats + task.norm + channel;
       norm[0] = scale, norm[task.channels] = shift, norm[2 * task.channels] = moments.x, norm[3 * task.channels] = inverse;
-      if (training) {
+      if (share > 0.f) {
         float* mean = parameters + task.running_mean + channel;
         float* variance = parameters + task.running_variance + channel;
         float count = static_cast<float>(task.rows), unbiased = moments.y * (count / fmaxf(count - 1.f, 1.f));
-        *mean += RUNNING_SHARE * (moments.x - *mean);
-        *variance += RUNNING_SHARE * (unbiased - *variance);
+        *mean += share * (moments.x - *mean);
+        *variance += share * (unbiased - *variance);
       }
     }
   }

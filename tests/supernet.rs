@@ -157,7 +157,8 @@ fn the_supernet_ranks_networks_as_their_own_training_does() {
     let space = space_of(&config).unwrap();
     let go = AtomicBool::new(false);
     let start = Instant::now();
-    let mut oracle = SupernetOracle::new(&config, (Arc::clone(&dataset), &splits), 2).unwrap();
+    let mut oracle =
+        SupernetOracle::new(&config, (Arc::clone(&dataset), &splits), &Engine::Cpu { threads: 2 }).unwrap();
     assert!(oracle.train(|_, _| Ok::<(), OracleError>(()), &go).unwrap());
     let losses = oracle.losses();
     println!(

@@ -119,7 +119,7 @@ impl Session<'_> {
     /// The supernet, trained, or taken up where an interrupted session left it. `None`: stopped.
     fn supernet(&self, images: &Images) -> anyhow::Result<Option<SupernetOracle>> {
         let data = (Arc::clone(&images.dataset), &*images.splits);
-        let mut oracle = SupernetOracle::new(self.config, data, self.bench.threads)?;
+        let mut oracle = SupernetOracle::new(self.config, data, &self.bench.engine)?;
         if let Some(file) = &self.config.oracle.supernet.path_generator {
             let failed = || format!("oracle.path_generator, {}", file.display());
             oracle = oracle.with_generator(self.path_generator(file)?).with_context(failed)?;

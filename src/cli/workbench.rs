@@ -2,7 +2,7 @@
 
 use super::exit::UsageError;
 use super::output::remark;
-use crate::config::{Config, DeviceChoice, OracleKind, Precision, TrainingConfig};
+use crate::config::{Config, DeviceChoice, Precision};
 use crate::data::{self, Dataset, Splits};
 use crate::device::cpu::InstructionSet;
 use crate::generator::Generator;
@@ -176,24 +176,8 @@ pub(super) fn device_of(config: &Config, wanted: DeviceChoice) -> anyhow::Result
 }
 
 /// What of a configuration the CUDA path cannot do.
-fn only_on_cpu(config: &Config) -> Option<String> {
-    if config.oracle.kind != OracleKind::Training {
-        return Some(
-            "with oracle.kind = \"training\" only: supernets are trained on the CPU, and tables are looked up".into(),
-        );
-    }
-    if config.space.second_stem_stride > 0 {
-        return Some("space.second_stem_stride: the stem's second convolution has no CUDA kernel".into());
-    }
-    let trainings = [("oracle", &config.oracle.training), ("retrain", &config.retrain.training)];
-    trainings.into_iter().find_map(|(section, training)| {
-        let key = match training {
-            TrainingConfig { nesterov: true, .. } => "nesterov",
-            TrainingConfig { gradient_clip, .. } if *gradient_clip > 0.0 => "gradient_clip",
-            _ => return None,
-        };
-        Some(format!("{section}.{key}: the CUDA kernels' optimiser has it not"))
-    })
+fn only_on_cpu(config: &Config) -> Option<&'static str> {
+    (!config.oracle.kind.trains()).then_some("with oracle.kind = \"table\" networks are looked up, not trained")
 }
 
 /// `threads` of a configuration as a number: 0 is one for every core.

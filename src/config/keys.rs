@@ -352,7 +352,7 @@ pub(super) const KEYS: &[Key] = &[
         "candidates_per_batch",
         "0",
         Form::Integer(0, 65_536),
-        "CUDA: networks trained together; 0: as many as the device's memory holds; changes no result",
+        "CUDA: networks trained, or scored, together; 0: as many as the device's memory holds; changes no result",
     ),
     key("oracle", "data_fraction", "1.0", FRACTION, DATA_FRACTION),
     key("oracle", "epochs", "3", EPOCHS, TRAINING_EPOCHS),

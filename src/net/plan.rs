@@ -257,3 +257,10 @@ pub struct Plan {
     /// The operations, in topological order; the last is the classifier.
     pub ops: Vec<Op>,
 }
+
+impl Plan {
+    /// Channels of the classifier's input.
+    pub fn features(&self) -> usize {
+        self.ops.last().and_then(|op| op.inputs.first()).map_or(0, |input| self.values[input.0].channels)
+    }
+}

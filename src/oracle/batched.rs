@@ -4,6 +4,7 @@
 use super::engine::CudaEngine;
 use super::initial::initial_weights;
 use super::pace::{EpochStreams, Pace};
+use super::training::step_of;
 use super::{Evaluation, OracleError, TrainingState};
 use crate::config::TrainingConfig;
 use crate::data::{BatchRequest, Dataset};
@@ -39,7 +40,8 @@ impl<'a> DeviceData<'a> {
         Ok(DeviceData { dataset, resident })
     }
 
-    fn fill(&self, request: BatchRequest, batch: &mut HostBatch) {
+    /// Names the images of a batch.
+    pub(super) fn fill(&self, request: BatchRequest, batch: &mut HostBatch) {
         let labels = self.dataset.labels();
         batch.labels.clear();
         batch.labels.extend(request.indices.iter().map(|&index| labels[index as usize]));
@@ -51,9 +53,9 @@ impl<'a> DeviceData<'a> {
 
 /// One network's batch on the host.
 #[derive(Clone, Default)]
-struct HostBatch {
-    chosen: Vec<Chosen>,
-    labels: Vec<u16>,
+pub(super) struct HostBatch {
+    pub chosen: Vec<Chosen>,
+    pub labels: Vec<u16>,
     mask: Vec<f32>,
 }
 
@@ -189,11 +191,8 @@ impl<'a> BatchTraining<'a> {
         let masks: Vec<&[f32]> = batches.iter().map(|batch| &batch.mask[..]).collect();
         let settings = self.settings;
         let step = Step {
-            learning_rate: learning_rate as f32,
-            momentum: settings.momentum as f32,
-            weight_decay: settings.weight_decay as f32,
-            label_smoothing: settings.label_smoothing as f32,
             dropout: (settings.dropout > 0.0).then_some(&masks),
+            ..step_of(settings, learning_rate, None).into()
         };
         network.train(Batches::Resident(&resident), step)
     }
@@ -221,8 +220,11 @@ impl BatchTrained<'_> {
     }
 }
 
-/// Accuracy and loss of every network on the same images.
-fn evaluate_all(
+/// Accuracy and loss of every network on the same images. `None` when `stop` was raised before the end.
+///
+/// # Errors
+/// No images; the device's.
+pub(super) fn evaluate_all(
     network: &mut Network,
     data: &DeviceData,
     (indices, batch): (&[u32], usize),

@@ -3,11 +3,12 @@
 
 use super::batched::{BatchTraining, DeviceData, Member};
 use super::engine::{CudaEngine, Engine};
+use super::together::Together;
 use super::training::{Training, evaluate};
 use super::{Candidate, Oracle, OracleError, Outcome};
 use crate::config::{Config, SpaceConfig, TrainingConfig};
 use crate::data::{Dataset, Splits};
-use crate::device::cuda::{Network, ResidentImages};
+use crate::device::cuda::ResidentImages;
 use crate::graph::Dag;
 use crate::net::{
     EnasShape, LayerOperator, NasBench101Shape, Plan, Pooling, RandWireShape, VertexOperator, enas, nasbench101,
@@ -16,7 +17,7 @@ use crate::net::{
 use crate::space::nasbench101::{Cell101, Operator101, prune};
 use crate::space::{Architecture, MacroNetwork};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// The network of an architecture on the images of a data set.
@@ -92,8 +93,6 @@ fn vertex_operator(operator: &Operator101) -> Option<VertexOperator> {
 pub struct TrainingOracle {
     space: SpaceConfig,
     settings: TrainingConfig,
-    /// 0: what the device's memory allows.
-    most_together: usize,
     seed: u64,
     dataset: Arc<Dataset>,
     train: Vec<u32>,
@@ -101,8 +100,7 @@ pub struct TrainingOracle {
     engine: Engine,
     /// The data set on the CUDA device.
     resident: Option<Arc<ResidentImages>>,
-    /// What running out of memory has shown to be too many together.
-    too_many: AtomicUsize,
+    together: Together,
 }
 
 /// Training losses and validation accuracy, or why there are none.
@@ -122,14 +120,13 @@ impl TrainingOracle {
         Ok(TrainingOracle {
             space: config.space.clone(),
             settings: config.oracle.training.clone(),
-            most_together: config.oracle.candidates_per_batch,
             seed,
             train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
             validation: splits.validation.clone(),
             dataset,
             engine: engine.clone(),
             resident,
-            too_many: AtomicUsize::new(usize::MAX),
+            together: Together::new(config.oracle.candidates_per_batch),
         })
     }
 
@@ -156,7 +153,7 @@ impl TrainingOracle {
         Ok(Some((trained.losses, evaluation.accuracy)))
     }
 
-    /// Trains and scores networks together, in halves where the device has not the memory for all.
+    /// Trains and scores networks together.
     fn measure_together(
         &self,
         (engine, images): (&CudaEngine, &Arc<ResidentImages>),
@@ -174,14 +171,6 @@ impl TrainingOracle {
             Ok(Some(both.collect()))
         });
         match measured {
-            Err(OracleError::Device(error)) if error.is_out_of_memory() && members.len() > 1 => {
-                self.too_many.fetch_min(members.len(), Ordering::Relaxed);
-                let (first, second) = members.split_at(members.len().div_ceil(2));
-                let Some(mut all) = self.measure_together((engine, images), first, stop)? else { return Ok(None) };
-                let Some(rest) = self.measure_together((engine, images), second, stop)? else { return Ok(None) };
-                all.extend(rest);
-                Ok(Some(all))
-            }
             // Each one's own failure, as on the CPU.
             Err(OracleError::NoImages(what)) => {
                 Ok(Some(members.iter().map(|_| Err(OracleError::NoImages(what))).collect()))
@@ -194,7 +183,7 @@ impl TrainingOracle {
     fn measure_all(&self, members: &[Member], stop: &AtomicBool) -> Result<Option<Vec<Measured>>, OracleError> {
         if let (Engine::Cuda(engine), Some(images), false) = (&self.engine, &self.resident, members.is_empty()) {
             let _alone = engine.alone();
-            return self.measure_together((engine, images), members, stop);
+            return self.together.run(members, &|members| self.measure_together((engine, images), members, stop));
         }
         let measured = members.iter().map(|member| self.measure(member, stop).transpose());
         Ok(measured.collect())
@@ -222,20 +211,8 @@ impl Oracle for TrainingOracle {
 
     fn group_size(&self, waiting: &[Candidate]) -> usize {
         let Engine::Cuda(engine) = &self.engine else { return 1 };
-        let configured = Some(self.most_together).filter(|&most| most > 0);
-        let most = configured.unwrap_or(usize::MAX).min(self.too_many.load(Ordering::Relaxed).div_ceil(2));
-        let mut plans: Vec<Plan> =
-            waiting.iter().take(most).map_while(|candidate| self.lower(candidate).ok()).collect();
-        if let Some((first, others)) = plans.split_first() {
-            let together = 1 + others.iter().take_while(|other| Network::go_together(first, other)).count();
-            plans.truncate(together);
-        }
-        if configured.is_some() {
-            return plans.len();
-        }
-        let batch = self.settings.batch.min(self.train.len()).max(1);
-        // What the driver has against it, the training will say.
-        engine.fitting(&plans, batch).unwrap_or(1)
+        let plans = waiting.iter().map_while(|candidate| self.lower(candidate).ok());
+        self.together.count(engine, plans, self.settings.batch.min(self.train.len()).max(1))
     }
 
     fn groups_at_once(&self, threads: usize) -> usize {

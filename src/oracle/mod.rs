@@ -13,6 +13,7 @@ mod rate;
 mod shared;
 mod supernet;
 mod tabular;
+mod together;
 mod training;
 
 pub use candidate::{TrainingOracle, lower};

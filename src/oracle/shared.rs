@@ -48,6 +48,21 @@ impl SharedWeights {
         (shared.value.dimensions == parameter.dimensions).then_some(shared)
     }
 
+    /// Whether all of a network's parameters are among the shared ones.
+    pub fn has(&self, plan: &Plan) -> bool {
+        plan.parameters.iter().all(|parameter| self.get(parameter).is_some())
+    }
+
+    /// All weights and momenta.
+    pub fn all(&self) -> (Weights, Weights) {
+        let both = self
+            .parameters
+            .iter()
+            .map(|Shared { value, momentum, .. }| (value.clone(), Tensor { data: momentum.clone(), ..value.clone() }));
+        let (values, momentum) = both.unzip();
+        (Weights { tensors: values }, Weights { tensors: momentum })
+    }
+
     /// A network's weights and its optimiser's state. `None`: one of its parameters is not among the shared ones.
     pub fn of(&self, plan: &Plan) -> Option<(Weights, Weights)> {
         let mut weights = Weights { tensors: Vec::with_capacity(plan.parameters.len()) };

@@ -1,15 +1,21 @@
 //! The supernet oracle (Pham et al. 2018): the networks of a space share their weights. Every minibatch trains one random
 //! network; then candidates are scored with the shared weights.
 
+mod scores;
+mod trainer;
+
+use super::batched::DeviceData;
 use super::candidate::lower;
+use super::engine::Engine;
 use super::pace::draw_mask;
 use super::rate::learning_rate;
 use super::shared::SharedWeights;
-use super::training::{Buffers, step_of};
-use super::{Candidate, EpochReport, Evaluation, Oracle, OracleError, Outcome};
+use super::together::Together;
+use super::training::step_of;
+use super::{EpochReport, OracleError};
 use crate::config::{Config, SpaceConfig, SupernetConfig, TrainingConfig};
 use crate::data::{Augment, BatchRequest, Dataset, Splits, epoch_order};
-use crate::device::cpu::{InstructionSet, Network, NetworkOptions};
+use crate::device::cuda::ResidentImages;
 use crate::generator::{Fitted, Sampler};
 use crate::graph::{Dag, LabelledGraph};
 use crate::net::Plan;
@@ -19,6 +25,7 @@ use crate::space::{Architecture, EnasSpace, Space};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use trainer::Trainer;
 
 /// Images in a batch that statistics are taken from or that is scored.
 const EVALUATION_BATCH: usize = 128;
@@ -34,10 +41,13 @@ pub struct SupernetOracle {
     settings: TrainingConfig,
     supernet: SupernetConfig,
     seed: u64,
-    threads: usize,
+    engine: Engine,
     dataset: Arc<Dataset>,
+    /// The data set on the CUDA device.
+    resident: Option<Arc<ResidentImages>>,
     train: Vec<u32>,
     validation: Vec<u32>,
+    together: Together,
     weights: SharedWeights,
     /// Draws the networks of every other step.
     generator: Option<Fitted>,
@@ -46,21 +56,22 @@ pub struct SupernetOracle {
 }
 
 impl SupernetOracle {
-    /// The oracle with untrained weights. `threads` change no result.
+    /// The oracle with untrained weights. An engine's threads change no result.
     ///
     /// # Errors
-    /// A space whose networks share no weights.
+    /// A space whose networks share no weights; a device without the memory for the images; the driver's.
     pub fn new(
         config: &Config,
         (dataset, splits): (Arc<Dataset>, &Splits),
-        threads: usize,
+        engine: &Engine,
     ) -> Result<Self, OracleError> {
         let seed = config.run.seed;
         let networks = EnasSpace::new(&config.space, &config.search);
-        let plans = widest(&networks, config.space.layers)
-            .iter()
-            .map(|architecture| lower(architecture, &config.space, &dataset))
-            .collect::<Result<Vec<Plan>, _>>()?;
+        let plans = widest(&networks, &config.space, &dataset)?;
+        let resident = match engine {
+            Engine::Cpu { .. } => None,
+            Engine::Cuda(engine) => Some(DeviceData::new(engine, &dataset)?.resident),
+        };
         Ok(SupernetOracle {
             space: config.space.clone(),
             networks,
@@ -68,7 +79,9 @@ impl SupernetOracle {
             settings: config.oracle.training.clone(),
             supernet: config.oracle.supernet.clone(),
             seed,
-            threads,
+            engine: engine.clone(),
+            resident,
+            together: Together::new(config.oracle.candidates_per_batch),
             train: dataset.fraction(&splits.train, config.oracle.training.data_fraction, seed),
             validation: splits.validation.clone(),
             weights: SharedWeights::new(&plans, seed),
@@ -125,13 +138,17 @@ impl SupernetOracle {
         if steps == 0 {
             return Err(OracleError::NoImages("train on").into());
         }
-        let first = self.plan_of_step(0)?;
-        let options = NetworkOptions { batch, threads: self.threads, set: InstructionSet::best() };
-        let mut trainer =
-            Trainer { buffers: Buffers::new(&first, batch), network: Network::new(&first, options), steps };
+        if self.losses.len() >= self.settings.epochs {
+            return Ok(true);
+        }
+        let (engine, dataset) = (self.engine.clone(), Arc::clone(&self.dataset));
+        let plans = widest(&self.networks, &self.space, &dataset)?;
+        let place = (&engine, self.resident.as_ref());
+        let mut trainer = Trainer::new(place, &dataset, (&plans, &self.weights), batch)?;
         while self.losses.len() < self.settings.epochs {
             let start = Instant::now();
-            let Some(loss) = self.epoch(&mut trainer, stop)? else { return Ok(false) };
+            let Some(loss) = self.epoch((&mut trainer, steps), stop)? else { return Ok(false) };
+            trainer.fetch(&mut self.weights)?;
             self.losses.push(loss);
             let (epoch, epochs) = (self.losses.len(), self.settings.epochs);
             let images_per_s = self.train.len() as f64 / start.elapsed().as_secs_f64();
@@ -167,15 +184,19 @@ impl SupernetOracle {
     }
 
     /// One pass over the images; the mean loss.
-    fn epoch(&mut self, trainer: &mut Trainer, stop: &AtomicBool) -> Result<Option<f64>, OracleError> {
-        let (epoch, seed, steps) = (self.losses.len(), self.seed, trainer.steps);
+    fn epoch(
+        &mut self,
+        (trainer, steps): (&mut Trainer, usize),
+        stop: &AtomicBool,
+    ) -> Result<Option<f64>, OracleError> {
+        let (epoch, seed) = (self.losses.len(), self.seed);
         let order = epoch_order(&self.train, seed, CANDIDATE, epoch as u64);
         let (mut sum, mut images) = (0.0, 0);
         for (step, indices) in order.chunks(self.settings.batch).take(steps).enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let loss = self.step(trainer, epoch * steps + step, indices)?;
+            let loss = self.step((trainer, steps), epoch * steps + step, indices)?;
             if !loss.is_finite() {
                 return Err(OracleError::Diverged { epoch: epoch + 1, step: step + 1, loss });
             }
@@ -186,115 +207,45 @@ impl SupernetOracle {
     }
 
     /// Trains one network on one batch.
-    fn step(&mut self, trainer: &mut Trainer, step: usize, indices: &[u32]) -> Result<f64, OracleError> {
-        let Trainer { network, buffers, steps } = trainer;
-        let (seed, settings) = (self.seed, &self.settings);
+    fn step(
+        &mut self,
+        (trainer, steps): (&mut Trainer, usize),
+        step: usize,
+        indices: &[u32],
+    ) -> Result<f64, OracleError> {
         let plan = self.plan_of_step(step)?;
-        let (weights, momentum) = self.weights.of(&plan).ok_or(OracleError::NotShared)?;
-        network.replace_plan(&plan);
-        network.load(&weights);
-        network.load_momentum(&momentum);
-        let epoch = (step / *steps) as u64;
+        let (seed, settings) = (self.seed, &self.settings);
+        let epoch = (step / steps) as u64;
         let augment = settings.augmentation.then_some(Augment { seed, candidate: CANDIDATE, epoch });
-        let mut mask = vec![0.0; indices.len() * network.features()];
+        let mut mask = vec![0.0; indices.len() * plan.features()];
         if settings.dropout > 0.0 {
             let key = StreamKey { seed, purpose: Purpose::Dropout, candidate: CANDIDATE, epoch: step as u64 };
             draw_mask(&mut key.stream(), settings.dropout, &mut mask);
         }
-        let batch = buffers.fill(&self.dataset, BatchRequest { indices, augment });
         let mask = (settings.dropout > 0.0).then_some(&mask[..]);
-        let result = network.train(batch, step_of(settings, learning_rate(settings, step, *steps), mask));
-        self.weights.take(network.weights(), network.momentum());
-        Ok(result.loss)
+        let request = BatchRequest { indices, augment };
+        trainer.step(&plan, &mut self.weights, request, step_of(settings, learning_rate(settings, step, steps), mask))
     }
-
-    /// Scores a network with the shared weights on all validation images. Its batch norms' statistics are its own: the
-    /// means over batches of training images, never of validation images. `None`: stopped.
-    ///
-    /// # Errors
-    /// No images, or a network of another space.
-    pub fn score(&self, plan: &Plan, stop: &AtomicBool) -> Result<Option<Evaluation>, OracleError> {
-        if self.validation.is_empty() {
-            return Err(OracleError::NoImages("evaluate on"));
-        }
-        let (weights, _) = self.weights.of(plan).ok_or(OracleError::NotShared)?;
-        let batch = EVALUATION_BATCH.min(self.validation.len().max(2));
-        let mut network = Network::new(plan, NetworkOptions { batch, threads: 1, set: InstructionSet::best() });
-        network.load(&weights);
-        let mut buffers = Buffers::new(plan, batch);
-        let statistics = &self.train[..self.supernet.statistics_images.min(self.train.len())];
-        for (number, indices) in statistics.chunks(batch).filter(|indices| indices.len() > 1).enumerate() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let images = buffers.fill(&self.dataset, BatchRequest { indices, augment: None });
-            network.calibrate(images, 1.0 / (number + 1) as f32);
-        }
-        let (mut correct, mut loss) = (0, 0.0);
-        for indices in self.validation.chunks(batch) {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let result = network.evaluate(buffers.fill(&self.dataset, BatchRequest { indices, augment: None }), 0.0);
-            correct += result.correct;
-            loss += result.loss * indices.len() as f64;
-        }
-        let images = self.validation.len();
-        Ok(Some(Evaluation { accuracy: correct as f64 / images as f64, loss: loss / images as f64, images }))
-    }
-}
-
-/// What the steps of a training use again.
-struct Trainer {
-    network: Network,
-    buffers: Buffers,
-    steps: usize,
 }
 
 /// Networks that together have every parameter: each operator in all layers, with all skips.
-fn widest(networks: &EnasSpace, layers: usize) -> Vec<Architecture> {
+fn widest(networks: &EnasSpace, space: &SpaceConfig, dataset: &Dataset) -> Result<Vec<Plan>, OracleError> {
+    let layers = space.layers;
     let pairs: Vec<[usize; 2]> = (1..layers).flat_map(|to| (0..to).map(move |from| [from, to])).collect();
     let of = |operator: usize| {
         let dag = Dag::new(layers, &pairs).ok()?;
         networks.assemble(vec![LabelledGraph { dag, operators: vec![operator as u8; layers] }]).ok()
     };
-    (0..OPERATORS.len()).filter_map(of).collect()
-}
-
-impl SupernetOracle {
-    /// `None`: stopped.
-    fn outcome(&self, architecture: &Architecture, stop: &AtomicBool) -> Option<Outcome> {
-        let start = Instant::now();
-        let plan = lower(architecture, &self.space, &self.dataset);
-        let cost = plan.as_ref().map_or((0, 0), |plan| (plan.trained_parameters(), plan.multiply_adds()));
-        let (validation_accuracy, failure) = match plan.and_then(|plan| self.score(&plan, stop)) {
-            Ok(None) => return None,
-            Ok(Some(evaluation)) => (Some(evaluation.accuracy), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        Some(Outcome {
-            validation_accuracy,
-            test_accuracy: None,
-            cost: None,
-            training_losses: Vec::new(),
-            failure,
-            parameters: cost.0,
-            multiply_adds: cost.1,
-            seconds: start.elapsed().as_secs_f64(),
-        })
-    }
-}
-
-impl Oracle for SupernetOracle {
-    fn evaluate(&self, group: &[Candidate], stop: &AtomicBool) -> Result<Option<Vec<Outcome>>, OracleError> {
-        Ok(group.iter().map(|candidate| self.outcome(&candidate.architecture, stop)).collect())
-    }
+    let all = (0..OPERATORS.len()).filter_map(of);
+    all.map(|architecture: Architecture| lower(&architecture, space, dataset)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::training::Buffers;
     use super::*;
     use crate::data;
+    use crate::device::cpu::{InstructionSet, Network, NetworkOptions};
     use crate::generator::Generator;
     use crate::space::ComponentShape;
 
@@ -305,7 +256,7 @@ mod tests {
     fn oracle(threads: usize) -> SupernetOracle {
         let config = Config::from_toml(SMALL, &[]).unwrap();
         let (dataset, splits) = data::load(&config.data, config.run.seed).unwrap();
-        SupernetOracle::new(&config, (Arc::new(dataset), &splits), threads).unwrap()
+        SupernetOracle::new(&config, (Arc::new(dataset), &splits), &Engine::Cpu { threads }).unwrap()
     }
 
     fn go() -> AtomicBool {
@@ -394,12 +345,11 @@ mod tests {
         let step = step_of(&oracle.settings, learning_rate(&oracle.settings, 0, 7), None);
         let batch = buffers.fill(&oracle.dataset, BatchRequest { indices: &indices, augment: None });
         let loss = alone.train(batch, step).loss;
-        let other = networks(&oracle, 1).remove(0);
-        let options = NetworkOptions { batch: 50, threads: 1, set: InstructionSet::best() };
+        let (other, dataset) = (networks(&oracle, 1), Arc::clone(&oracle.dataset));
         // A network that has run another plan before.
-        let mut trainer =
-            Trainer { network: Network::new(&other, options), buffers: Buffers::new(&plan, 50), steps: 7 };
-        assert_eq!(oracle.step(&mut trainer, 0, &indices).unwrap(), loss);
+        let cpu = Engine::Cpu { threads: 1 };
+        let mut trainer = Trainer::new((&cpu, None), &dataset, (&other, &oracle.weights), 50).unwrap();
+        assert_eq!(oracle.step((&mut trainer, 7), 0, &indices).unwrap(), loss);
         assert_eq!(oracle.weights.of(&plan).unwrap().0, alone.weights());
     }
 }

@@ -10,5 +10,6 @@ mod kernels;
 mod memory;
 mod network;
 mod operators;
+mod supernet;
 mod support;
 mod tool;

@@ -11,7 +11,7 @@ use graphpnas_fast::graph::Dag;
 use graphpnas_fast::net::{ImageShape, Plan, RandWireShape, Role, Tensor, Weights, randwire};
 use std::sync::Arc;
 
-const STEP: cpu::Step<'static> = cpu::Step {
+pub const STEP: cpu::Step<'static> = cpu::Step {
     learning_rate: 0.05,
     momentum: 0.9,
     nesterov: false,
@@ -20,6 +20,9 @@ const STEP: cpu::Step<'static> = cpu::Step {
     label_smoothing: 0.1,
     dropout: None,
 };
+
+/// Shorter than the gradients of these networks.
+pub const CLIPPED: cpu::Step<'static> = cpu::Step { nesterov: true, gradient_clip: Some(0.1), ..STEP };
 
 pub fn dag(nodes: usize, edges: &[[usize; 2]]) -> Dag {
     Dag::new(nodes, edges).unwrap()
@@ -80,7 +83,7 @@ impl Case {
     }
 }
 
-fn compare(what: &str, got: &Weights, want: &Weights, bound: f32) {
+pub fn compare(what: &str, got: &Weights, want: &Weights, bound: f32) {
     for (got, want) in got.tensors.iter().zip(&want.tensors) {
         let largest = want.data.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         for (element, (g, w)) in got.data.iter().zip(&want.data).enumerate() {
@@ -125,16 +128,23 @@ pub fn step<'a>(masks: &'a [&'a [f32]]) -> Step<'a> {
     Step { dropout: (!masks.is_empty()).then_some(masks), ..STEP.into() }
 }
 
-/// Trains and evaluates on both devices; `bound` is relative, of losses, and of gradients against their tensor's largest.
-pub fn compare_with_the_cpu(device: &Arc<Device>, cases: &[Case], storage: Storage, steps: usize, bound: f32) {
+/// Trains these steps and evaluates on both devices; `bound` is relative, of losses, and of gradients against their tensor's
+/// largest.
+pub fn compare_with_the_cpu(
+    device: &Arc<Device>,
+    cases: &[Case],
+    storage: Storage,
+    steps: &[cpu::Step<'static>],
+    bound: f32,
+) {
     let (mut network, mut on_cpu) = networks(device, cases, storage);
     let batches: Vec<Batch> = cases.iter().map(Case::batch).collect();
     let masks: Vec<&[f32]> = cases.iter().map(|case| &case.mask[..]).collect();
     let near = |got: f64, want: f64| (got - want).abs() <= f64::from(bound) * want.abs().max(1.0);
-    for _ in 0..steps {
-        let results = network.train(Batches::Pixels(&batches), step(&masks)).unwrap();
+    for &each in steps {
+        let results = network.train(Batches::Pixels(&batches), Step { dropout: Some(&masks), ..each.into() }).unwrap();
         for (number, case) in cases.iter().enumerate() {
-            let expected = on_cpu[number].train(case.batch(), cpu::Step { dropout: Some(&case.mask), ..STEP });
+            let expected = on_cpu[number].train(case.batch(), cpu::Step { dropout: Some(&case.mask), ..each });
             assert!(near(results[number].loss, expected.loss), "{storage}: {:?}, not {expected:?}", results[number]);
             let gradients = trained(&case.plan, network.gradients(number).unwrap());
             compare("gradient", &gradients, &trained(&case.plan, on_cpu[number].gradients()), 10.0 * bound);
@@ -165,7 +175,20 @@ fn weights_survive_the_device_bit_for_bit() {
 #[test]
 fn candidates_train_as_on_the_cpu() {
     let Some(device) = device() else { return };
-    compare_with_the_cpu(&device, &two_cases(3), Storage::F32, 2, 1e-4);
+    compare_with_the_cpu(&device, &two_cases(3), Storage::F32, &[STEP, STEP, CLIPPED], 1e-4);
+}
+
+/// Both stems are RandWire's at the paper's scale, beside one that has no second convolution.
+#[test]
+fn a_second_convolution_of_the_stem_trains_as_on_the_cpu() {
+    let Some(device) = device() else { return };
+    let wiring = || [dag(3, &[[0, 2], [1, 2]])];
+    let of = |stem_stride, second_stem_stride, seed| {
+        let shape = RandWireShape { stem_stride, second_stem_stride, ..shape((9, 7), 10, &[1]) };
+        Case::new(&wiring(), &shape, 3, seed)
+    };
+    let cases = [of(2, Some(2), 3), of(1, Some(1), 4), of(2, None, 5)];
+    compare_with_the_cpu(&device, &cases, Storage::F32, &[STEP, STEP], 1e-4);
 }
 
 /// The length of the difference of two networks' tensors, against that of the second.
@@ -225,7 +248,9 @@ fn steps_are_the_same_from_run_to_run_and_in_any_company() {
                 members.iter().map(|&number| two_cases(5).into_iter().nth(number).unwrap()).collect();
             let (mut network, _) = networks(&device, &chosen, storage);
             let batches: Vec<Batch> = members.iter().map(|&number| batches[number]).collect();
-            (0..2).for_each(|_| drop(network.train(Batches::Pixels(&batches), step(&[])).unwrap()));
+            for step in [STEP, CLIPPED] {
+                network.train(Batches::Pixels(&batches), step.into()).unwrap();
+            }
             (0..members.len()).map(|number| network.weights(number).unwrap()).collect()
         };
         let together = run(&[0, 1]);

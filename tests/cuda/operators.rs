@@ -1,6 +1,6 @@
 //! The networks of operators, ENAS's and NAS-Bench-101's: whole training steps and evaluations against the CPU.
 
-use crate::network::{Case, compare_in_16_bits, compare_with_the_cpu, dag, networks, shape, step};
+use crate::network::{CLIPPED, Case, STEP, compare_in_16_bits, compare_with_the_cpu, dag, networks, shape, step};
 use crate::support::device;
 use graphpnas_fast::device::cpu::Batch;
 use graphpnas_fast::device::cuda::{Batches, Storage};
@@ -10,7 +10,7 @@ use graphpnas_fast::net::{
 
 const IMAGE: ImageShape = ImageShape { channels: 2, height: 9, width: 7 };
 
-const OPERATORS: [LayerOperator; 6] = [
+pub const OPERATORS: [LayerOperator; 6] = [
     LayerOperator::Convolution(3),
     LayerOperator::Separable(5),
     LayerOperator::Pool(Pooling::Max),
@@ -20,7 +20,7 @@ const OPERATORS: [LayerOperator; 6] = [
 ];
 
 /// ENAS's network of these operators; before the third and the fifth of six rows and columns are halved.
-fn of_layers(operators: &[LayerOperator], skips: &[[usize; 2]]) -> Plan {
+pub fn of_layers(operators: &[LayerOperator], skips: &[[usize; 2]]) -> Plan {
     enas(operators, &dag(operators.len(), skips), &EnasShape { image: IMAGE, channels: 11, classes: 5 })
 }
 
@@ -52,14 +52,14 @@ fn enas_networks_train_as_on_the_cpu() {
     let Some(device) = device() else { return };
     let other = of_layers(&[OPERATORS[4], OPERATORS[0], OPERATORS[2]], &[[0, 2]]);
     let cases = [Case::of(all_operators(), 4, 1), Case::of(other, 4, 2)];
-    compare_with_the_cpu(&device, &cases, Storage::F32, 3, 1e-4);
+    compare_with_the_cpu(&device, &cases, Storage::F32, &[STEP, STEP, CLIPPED], 1e-4);
 }
 
 #[test]
 fn nasbench101_networks_train_as_on_the_cpu() {
     let Some(device) = device() else { return };
     let cases = [Case::of(wide_cells(), 4, 3), Case::of(projections(), 4, 4)];
-    compare_with_the_cpu(&device, &cases, Storage::F32, 3, 1e-4);
+    compare_with_the_cpu(&device, &cases, Storage::F32, &[STEP, STEP, CLIPPED], 1e-4);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn launches_do_not_depend_on_the_number_of_candidates() {
     let launches = |count: usize| {
         let cases: Vec<Case> = (0..count).map(|n| Case::of(of_layers(&operators, skips[n % 4]), 2, n as u64)).collect();
         let (mut network, _) = networks(&device, &cases, Storage::F32);
-        network.train(Batches::Pixels(&cases.iter().map(Case::batch).collect::<Vec<_>>()), step(&[])).unwrap();
+        network.train(Batches::Pixels(&cases.iter().map(Case::batch).collect::<Vec<_>>()), CLIPPED.into()).unwrap();
         network.launches_per_step()
     };
     let one = launches(1);

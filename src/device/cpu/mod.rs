@@ -26,5 +26,6 @@ mod update;
 mod windows;
 
 pub use network::{Batch, BatchResult, Network, NetworkOptions, Section, Step};
+pub(crate) use normalise::RUNNING_SHARE;
 pub use peak::{copy_rate, fma_peak};
 pub use simd::InstructionSet;

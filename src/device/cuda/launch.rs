@@ -2,44 +2,36 @@
 //! the arenas have those lengths, so that no kernel reads or writes outside them.
 
 mod activating;
+mod arenas;
+mod optimise;
 
-use super::device::{Buffer, Device};
+pub use arenas::Arenas;
+
+use super::device::Device;
 use super::error::CudaError;
 use super::images::ResidentImages;
 use super::records::{
-    AugmentedWindows, BiasGradient, Chosen, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient,
-    GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool, Settings, SumsTask,
-    THREADS, Table, TensorTask, Unpool, WeightGradient, WindowsTask, Work,
+    AugmentedWindows, BiasGradient, DepthwiseBackward, DepthwiseTask, FullyConnected, FullyConnectedGradient,
+    GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool, SumsTask, THREADS, Table,
+    Unpool, WeightGradient, WindowsTask, Work,
 };
 use super::storage::Storage;
-use cudarc::driver::{CudaSlice, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaSlice, CudaView, LaunchConfig, PushKernelArg};
 use std::sync::Arc;
 
 /// Threads of the products.
 const PRODUCT_THREADS: usize = 128;
 
-/// All memory that the kernels of a batch of candidates use.
-pub struct Arenas {
-    /// Format of values and weights.
-    pub storage: Storage,
-    /// Activations and their gradients, in the storage's format.
-    pub values: Buffer<u8>,
-    /// Everything in f32 that is not as large as the parameters.
-    pub floats: Buffer<f32>,
-    /// Trained parameters and running statistics.
-    pub parameters: Buffer<f32>,
-    /// Momentum of the parameters.
-    pub momentum: Buffer<f32>,
-    /// Gradients of the parameters.
-    pub gradients: Buffer<f32>,
-    /// The parameters rounded to 16-bit storage; empty for f32.
-    pub weights: Buffer<u8>,
-    /// Labels.
-    pub labels: Buffer<u32>,
-    /// The images of the batches at hand, where they are of a data set on the device.
-    pub chosen: Buffer<Chosen>,
-    /// One element.
-    pub settings: Buffer<Settings>,
+/// What batch norms normalise with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistics {
+    /// The running statistics.
+    Running,
+    /// The batch's; the running ones move towards them by this share of the way, above 0.
+    Batch {
+        /// At most 1.
+        share: f32,
+    },
 }
 
 /// A kernel and the file of kernels that it is in. Where values are involved there is one for each storage.
@@ -66,8 +58,6 @@ impl Kernel {
     const BIAS_GRADIENT: Kernel = Kernel { image: "classifier", name: "bias_gradient" };
     const UNPOOL: Kernel = Kernel { image: "classifier", name: "unpool" };
     const HEAD_GRADIENT: Kernel = Kernel { image: "classifier", name: "head_gradient" };
-    const SGD: Kernel = Kernel { image: "optimise", name: "sgd" };
-    const ROUND: Kernel = Kernel { image: "optimise", name: "round" };
 }
 
 /// An argument of a kernel.
@@ -75,8 +65,9 @@ enum Argument<'a> {
     Memory(&'a CudaSlice<u8>),
     U32(&'a u32),
     U64(&'a u64),
+    F32(&'a f32),
 }
-use Argument::{Memory, U32, U64};
+use Argument::{F32, Memory, U32, U64};
 
 /// Which kernel, and how many blocks and threads.
 struct Call<'a> {
@@ -86,7 +77,7 @@ struct Call<'a> {
     blocks: usize,
     threads: usize,
     /// Items and tasks, which come before all other arguments.
-    table: Option<[&'a CudaSlice<u8>; 2]>,
+    table: Option<[CudaView<'a, u8>; 2]>,
     work: Work,
 }
 
@@ -99,7 +90,7 @@ impl Call<'_> {
         let name = self.storage.map_or(name.into(), |storage| format!("{name}_{storage}"));
         let function = self.device.function(image, &name)?;
         let mut builder = self.device.stream().launch_builder(&function);
-        for part in self.table.into_iter().flatten() {
+        for part in self.table.iter().flatten() {
             builder.arg(part);
         }
         for argument in arguments {
@@ -107,6 +98,7 @@ impl Call<'_> {
                 Memory(memory) => builder.arg(*memory),
                 U32(value) => builder.arg(*value),
                 U64(value) => builder.arg(*value),
+                F32(value) => builder.arg(*value),
             };
         }
         let blocks = u32::try_from(self.blocks).map_err(|_| CudaError::Plan(format!("{} blocks", self.blocks)))?;
@@ -150,18 +142,19 @@ impl Arenas {
             ("chosen images", self.chosen.length(), extents.chosen),
             ("settings", self.settings.length(), 1),
         ];
-        match parts.into_iter().find(|(_, length, needed)| length < needed) {
-            Some((what, length, needed)) => Err(CudaError::Short { kernel: kernel.name, what, length, needed }),
-            None => Ok(Call {
-                device: self.device(),
-                kernel,
-                storage: Some(table.storage),
-                blocks: table.blocks(),
-                threads: THREADS,
-                table: Some([table.items.memory(), table.tasks.memory()]),
-                work: table.work,
-            }),
+        if let Some((what, length, needed)) = parts.into_iter().find(|(_, length, needed)| length < needed) {
+            return Err(CudaError::Short { kernel: kernel.name, what, length, needed });
         }
+        let missing = || CudaError::Plan("its tables were not copied to the device".into());
+        Ok(Call {
+            device: self.device(),
+            kernel,
+            storage: Some(table.storage),
+            blocks: table.blocks(),
+            threads: THREADS,
+            table: Some(table.parts().ok_or_else(missing)?),
+            work: table.work,
+        })
     }
 
     fn product<'a, T>(&'a self, kernel: Kernel, table: &'a Table<T>) -> Result<Call<'a>, CudaError> {
@@ -314,12 +307,16 @@ impl Arenas {
     ///
     /// # Errors
     /// Short memory; the driver's.
-    pub fn normalise(&self, table: &Table<NormTask>, training: bool) -> Result<(), CudaError> {
+    pub fn normalise(&self, table: &Table<NormTask>, statistics: Statistics) -> Result<(), CudaError> {
+        let share = match statistics {
+            Statistics::Running => 0.0,
+            Statistics::Batch { share } => share,
+        };
         self.plain(Kernel::NORMALISE, table)?.run(&[
             Memory(table.lists.readers.memory()),
             Memory(self.parameters.memory()),
             Memory(self.floats.memory()),
-            U32(&u32::from(training)),
+            F32(&share),
         ])
     }
 
@@ -385,21 +382,6 @@ impl Arenas {
         self.call(Kernel::HEAD_GRADIENT, table)?.run(&[Memory(self.floats.memory()), Memory(self.values.memory())])
     }
 
-    /// SGD with momentum on all tensors.
-    ///
-    /// # Errors
-    /// Short memory; the driver's.
-    pub fn sgd(&self, table: &Table<TensorTask>) -> Result<(), CudaError> {
-        self.call(Kernel::SGD, table)?.run(&[
-            Memory(self.settings.memory()),
-            Memory(self.floats.memory()),
-            Memory(self.parameters.memory()),
-            Memory(self.momentum.memory()),
-            Memory(self.gradients.memory()),
-            Memory(self.weights.memory()),
-        ])
-    }
-
     /// The stem's windows of augmented images of a data set on the device; their sources count chosen images, which are
     /// some of the data set's.
     ///
@@ -411,34 +393,6 @@ impl Arenas {
             Memory(self.chosen.memory()),
             Memory(images.table.memory()),
             Memory(self.values.memory()),
-        ])
-    }
-
-    /// Rounds the parameters to the weights that products multiply with.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn round(&self) -> Result<(), CudaError> {
-        if self.storage == Storage::F32 {
-            return Ok(());
-        }
-        let floats = self.parameters.length();
-        let (kernel, storage) = (Kernel::ROUND, Some(self.storage));
-        let needed = floats * self.storage.bytes();
-        if self.weights.length() < needed {
-            return Err(CudaError::Short {
-                kernel: kernel.name,
-                what: "weights",
-                length: self.weights.length(),
-                needed,
-            });
-        }
-        let blocks = floats.div_ceil(4 * THREADS);
-        let work = Work { bytes: (floats * (4 + self.storage.bytes())) as f64, flops: 0.0 };
-        Call { device: self.device(), kernel, storage, blocks, threads: THREADS, table: None, work }.run(&[
-            Memory(self.parameters.memory()),
-            Memory(self.weights.memory()),
-            U64(&(floats as u64)),
         ])
     }
 }

@@ -9,6 +9,7 @@
 //! | schedule | `schedule/` | the launches of a step: as many for one candidate as for many of equal depth |
 //! | images | `images.rs` | data sets that stay on a device, and the batches of a step |
 //! | network | `network.rs` | loads weights, trains, evaluates |
+//! | supernet | `network/supernet.rs` | parameters that networks share, one of which is trained in a step |
 //! | self-test | `self_test.rs` | runs every kernel before a device is used, against the CPU |
 //! | generator | `generator/` | the graph generator: fits and draws |
 //!
@@ -31,5 +32,5 @@ mod storage;
 pub use device::{Buffer, Device, KernelTime, architectures, driver_is_emulated, has_kernels};
 pub use error::CudaError;
 pub use images::{Batches, ResidentBatch, ResidentImages};
-pub use network::{Network, NetworkOptions, Step};
+pub use network::{Network, NetworkOptions, Step, Supernet};
 pub use storage::Storage;

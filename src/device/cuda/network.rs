@@ -1,10 +1,15 @@
 //! A batch of networks on a CUDA device: loads weights, trains, evaluates.
 
+mod pass;
+mod supernet;
+
+pub use supernet::Supernet;
+
 use super::device::{Buffer, Device};
 use super::error::CudaError;
 use super::images::{Batches, ResidentImages};
 use super::launch::Arenas;
-use super::program::{Program, check_plans, features};
+use super::program::{Program, check_plans};
 use super::records::{Chosen, Settings, padded};
 use super::schedule::Schedule;
 use super::storage::Storage;
@@ -12,6 +17,7 @@ use crate::device::cpu::{self, BatchResult};
 use crate::net::{Plan, Weights};
 use bytemuck::Zeroable;
 use cudarc::driver::CudaGraph;
+use pass::{Pass, PassKind, Session};
 use std::sync::Arc;
 
 /// How networks are run.
@@ -28,10 +34,15 @@ pub struct NetworkOptions {
 pub struct Step<'a> {
     /// Learning rate.
     pub learning_rate: f32,
-    /// Momentum of SGD, without Nesterov.
+    /// Momentum of SGD.
     pub momentum: f32,
+    /// Whether it is Nesterov's.
+    pub nesterov: bool,
     /// L2 penalty, on every trained parameter.
     pub weight_decay: f32,
+    /// Longest gradient of a network, above 0, of all its trained parameters together and without the penalty; longer ones
+    /// are scaled down.
+    pub gradient_clip: Option<f32>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f32,
     /// For each network `(batch, features)`: what each feature before the classifier is multiplied with, 0 or 1 / (1 - p).
@@ -44,7 +55,9 @@ impl From<cpu::Step<'_>> for Step<'_> {
         Step {
             learning_rate: step.learning_rate,
             momentum: step.momentum,
+            nesterov: step.nesterov,
             weight_decay: step.weight_decay,
+            gradient_clip: step.gradient_clip.map(|longest| (longest as f32).max(f32::MIN_POSITIVE)),
             label_smoothing: step.label_smoothing,
             dropout: None,
         }
@@ -53,37 +66,6 @@ impl From<cpu::Step<'_>> for Step<'_> {
 
 /// A gradient below 6e-8 is none in f16; the largest are far below 1.
 const F16_LOSS_SCALE: f32 = 1024.0;
-
-/// The launches of one batch size.
-struct Session {
-    program: Program,
-    schedule: Schedule,
-    /// By [`Pass::number`].
-    replays: [Replay; 4],
-}
-
-/// How a pass is run: the first time kernel by kernel, because drivers load kernels when they are first launched, which
-/// they may not do within a capture; the second time it is captured; from then on replayed.
-#[derive(Default)]
-struct Replay {
-    /// Kernels of the pass; 0 before the first time.
-    launches: usize,
-    graph: Option<CudaGraph>,
-}
-
-/// Which launches.
-#[derive(Clone, Copy)]
-struct Pass {
-    training: bool,
-    /// Whether the images are those on the device.
-    resident: bool,
-}
-
-impl Pass {
-    fn number(self) -> usize {
-        usize::from(self.training) + 2 * usize::from(self.resident)
-    }
-}
 
 /// Networks that are trained together, each with its own images, and the memory for it.
 pub struct Network {
@@ -122,26 +104,11 @@ impl Network {
     pub fn new(device: &Arc<Device>, plans: &[Plan], options: NetworkOptions) -> Result<Self, CudaError> {
         assert!(options.batch > 0, "a batch has at least one image");
         let program = Program::new(plans, options.batch, options.storage)?;
-        let extents = program.extents;
-        let bytes = options.storage.bytes();
-        let weights = if options.storage == Storage::F32 { 0 } else { extents.parameters * bytes };
-        let arenas = Arenas {
-            storage: options.storage,
-            values: Buffer::zeros(device, extents.values * bytes)?,
-            floats: Buffer::zeros(device, extents.floats)?,
-            parameters: Buffer::zeros(device, extents.parameters)?,
-            momentum: Buffer::zeros(device, extents.parameters)?,
-            gradients: Buffer::zeros(device, extents.parameters)?,
-            weights: Buffer::zeros(device, weights)?,
-            labels: Buffer::zeros(device, extents.labels)?,
-            chosen: Buffer::zeros(device, extents.chosen)?,
-            settings: Buffer::zeros(device, 1)?,
-        };
         let mut network = Network {
             device: device.clone(),
             plans: plans.to_vec(),
             options,
-            arenas,
+            arenas: Arenas::new(device, options.storage, program.extents)?,
             images: None,
             sessions: Vec::new(),
             undropped: None,
@@ -169,7 +136,7 @@ impl Network {
 
     /// Features before the classifier.
     pub fn features(&self) -> usize {
-        self.plans.first().map_or(0, features)
+        self.plans.first().map_or(0, Plan::features)
     }
 
     /// Takes over one network's weights and forgets its optimiser's state.
@@ -251,9 +218,12 @@ impl Network {
             momentum: step.momentum,
             weight_decay: step.weight_decay,
             label_smoothing: step.label_smoothing,
+            gradient_clip: step.gradient_clip.unwrap_or(0.0),
+            nesterov: step.nesterov.into(),
             ..Settings::zeroed()
         })?;
-        self.run(session, batches, Pass { training: true, resident: batches.resident() })
+        let kind = PassKind::Training { clips: step.gradient_clip.is_some() };
+        self.run(session, batches, Pass { kind, resident: batches.resident() })
     }
 
     /// Loss and accuracy of every network on its batch with running statistics, without dropout.
@@ -266,7 +236,24 @@ impl Network {
     pub fn evaluate(&mut self, batches: Batches, label_smoothing: f32) -> Result<Vec<BatchResult>, CudaError> {
         let session = self.session(batches)?;
         self.write_settings(Settings { label_smoothing, ..Settings::zeroed() })?;
-        self.run(session, batches, Pass { training: false, resident: batches.resident() })
+        self.run(session, batches, Pass { kind: PassKind::Evaluation, resident: batches.resident() })
+    }
+
+    /// Moves every network's running statistics by this share, above 0, towards those of its batch, and changes nothing else.
+    /// Shares 1, 1/2, 1/3 and so on make them the means over batches.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    ///
+    /// # Panics
+    /// As [`train`](Self::train).
+    pub fn calibrate(&mut self, batches: Batches, share: f32) -> Result<(), CudaError> {
+        let session = self.session(batches)?;
+        self.prepare(session, batches)?;
+        let images = if batches.resident() { self.images.as_deref() } else { None };
+        let schedule = &self.sessions[session].schedule;
+        schedule.windows(&self.arenas, images)?;
+        schedule.forward(&self.arenas, share)
     }
 
     /// One network's logits of the last batch, `(images, classes)`.
@@ -288,7 +275,7 @@ impl Network {
 
     /// Kernels that a training step of whole batches launches; 0 before the first.
     pub fn launches_per_step(&self) -> usize {
-        self.sessions[0].replays.iter().skip(1).step_by(2).map(|replay| replay.launches).max().unwrap_or(0)
+        self.sessions[0].launches_per_step()
     }
 
     fn unpack(&self, number: usize, arena: &Buffer<f32>) -> Result<Weights, CudaError> {
@@ -360,12 +347,17 @@ impl Network {
         }
     }
 
-    fn run(&mut self, session: usize, batches: Batches, pass: Pass) -> Result<Vec<BatchResult>, CudaError> {
+    /// Copies the batches of a session's next pass.
+    fn prepare(&mut self, session: usize, batches: Batches) -> Result<(), CudaError> {
         if self.undropped != Some(session) {
             // Whatever this session writes may lie where another one's dropout factors do.
             self.undropped = None;
         }
-        self.write_batches(session, batches)?;
+        self.write_batches(session, batches)
+    }
+
+    fn run(&mut self, session: usize, batches: Batches, pass: Pass) -> Result<Vec<BatchResult>, CudaError> {
+        self.prepare(session, batches)?;
         self.launch(session, pass)?;
         self.results(session)
     }
@@ -377,7 +369,10 @@ impl Network {
         let images = if pass.resident { self.images.as_deref() } else { None };
         let launch = || {
             schedule.windows(&self.arenas, images)?;
-            if pass.training { schedule.train(&self.arenas) } else { schedule.evaluate(&self.arenas) }
+            match pass.kind {
+                PassKind::Training { clips } => schedule.train(&self.arenas, clips),
+                PassKind::Evaluation => schedule.evaluate(&self.arenas),
+            }
         };
         if replay.launches == 0 || self.device.is_timing() {
             let before = self.device.launches();

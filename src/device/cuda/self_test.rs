@@ -35,6 +35,8 @@ const STEP: cpu::Step<'static> = cpu::Step {
     label_smoothing: 0.1,
     dropout: None,
 };
+/// The first step, whose gradients are longer than that.
+const FIRST_STEP: cpu::Step<'static> = cpu::Step { nesterov: true, gradient_clip: Some(0.5), ..STEP };
 /// The share of all gradients that a tensor's own is at least taken for: a small one is a difference of large numbers.
 const LEAST_SHARE: f64 = 0.05;
 
@@ -106,9 +108,10 @@ impl Trial {
         let count = self.on_cpu.len();
         let results = self.network.train(
             Batches::Pixels(&vec![batch; count]),
-            Step { dropout: Some(&vec![&mask[..]; count]), ..STEP.into() },
+            Step { dropout: Some(&vec![&mask[..]; count]), ..FIRST_STEP.into() },
         )?;
-        let expected = |network: &mut cpu::Network| network.train(batch, cpu::Step { dropout: Some(&mask), ..STEP });
+        let first = cpu::Step { dropout: Some(&mask), ..FIRST_STEP };
+        let expected = |network: &mut cpu::Network| network.train(batch, first);
         let expected: Vec<BatchResult> = self.on_cpu.iter_mut().map(expected).collect();
         self.compare_losses("the loss", &results, &expected, bounds.loss)?;
         self.compare_tensors(bounds.tensors)?;
@@ -184,8 +187,8 @@ impl Trial {
     }
 }
 
-/// Two RandWire networks of different depth, with nodes of both strides and several inputs and stages of several sources and
-/// sinks; one of ENAS's with every kind of operator, skips and reductions.
+/// Two RandWire networks of different depth, the second with a second convolution in its stem, with nodes of both strides and
+/// several inputs and stages of several sources and sinks; one of ENAS's with every kind of operator, skips and reductions.
 fn plans() -> Vec<Plan> {
     let shape = RandWireShape {
         image: IMAGE,
@@ -198,8 +201,12 @@ fn plans() -> Vec<Plan> {
     };
     let wirings: [&[[usize; 2]]; 2] = [&[[0, 2], [1, 2], [0, 3], [2, 3]], &[[0, 1], [0, 2], [1, 3]]];
     let stages = wirings.iter().filter_map(|edges| Dag::new(4, edges).ok()).collect::<Vec<Dag>>();
-    let mut plans: Vec<Plan> =
-        stages.iter().map(|first| randwire(&[first.clone(), stages[0].clone()], &shape)).collect();
+    let second_stem_strides = [None, Some(2)];
+    let mut plans: Vec<Plan> = (stages.iter().zip(second_stem_strides))
+        .map(|(first, second_stem_stride)| {
+            randwire(&[first.clone(), stages[0].clone()], &RandWireShape { second_stem_stride, ..shape.clone() })
+        })
+        .collect();
     let operators = [
         LayerOperator::Convolution(3),
         LayerOperator::Pool(Pooling::Max),

@@ -4,6 +4,7 @@ use super::for_each;
 use crate::memory::Memory;
 use crate::support::{Numbers, device};
 use graphpnas_fast::device::cuda::Storage;
+use graphpnas_fast::device::cuda::launch::Statistics;
 use graphpnas_fast::device::cuda::records::{Consumer, GradientTask, NONE, NormTask, Reader};
 
 const EPSILON: f64 = 1e-5;
@@ -39,6 +40,7 @@ fn moments(numbers: &mut Numbers, rows: usize, channels: usize, rows_per_tile: u
 fn batch_norms_from_moments_and_from_running_statistics() {
     let Some(device) = device() else { return };
     for_each(24, (1usize..400, 1usize..80, 0usize..12, 0u64..1000), |(rows, channels, readers, seed)| {
+        let share = [0.1f32, 0.5, 1.0][seed as usize % 3];
         let channels = channels.next_multiple_of(8);
         let (mut memory, mut numbers) = (Memory::new(Storage::F32), Numbers::new(seed));
         let (values, tiles) = moments(&mut numbers, rows, channels, 64);
@@ -96,13 +98,13 @@ fn batch_norms_from_moments_and_from_running_statistics() {
         };
         let table = loaded.tables.table(&[task]).unwrap();
         // Running statistics first: training moves them.
-        loaded.arenas.normalise(&table, false).unwrap();
+        loaded.arenas.normalise(&table, Statistics::Running).unwrap();
         (0..channels).for_each(|channel| check(task, channel, mean[channel].into(), variance[channel].into()));
         assert_eq!(
             (statistics(task.running_mean), statistics(task.running_variance)),
             (mean.clone(), variance.clone())
         );
-        loaded.arenas.normalise(&table, true).unwrap();
+        loaded.arenas.normalise(&table, Statistics::Batch { share }).unwrap();
         let (moved_mean, moved_variance) = (statistics(task.running_mean), statistics(task.running_variance));
         for channel in 0..channels {
             let of = || values.iter().skip(channel).step_by(channels);
@@ -114,12 +116,14 @@ fn batch_norms_from_moments_and_from_running_statistics() {
                 check(task, channel, batch_mean, batch_variance);
             }
             let unbiased = deviations / (rows as f64 - 1.0).max(1.0);
-            assert_close("running mean", moved_mean[channel], 0.9 * f64::from(mean[channel]) + 0.1 * batch_mean, 10.0);
-            let want = 0.9 * f64::from(variance[channel]) + 0.1 * unbiased;
-            assert_close("running variance", moved_variance[channel], want, 1.0);
+            let moved = |from: f32, to: f64| f64::from(from) + f64::from(share) * (to - f64::from(from));
+            assert_close("running mean", moved_mean[channel], moved(mean[channel], batch_mean), 10.0);
+            // The share of the batch's own error that arrives: for a tenth of it the magnitude is 1.
+            let magnitude = 10.0 * f64::from(share);
+            assert_close("running variance", moved_variance[channel], moved(variance[channel], unbiased), magnitude);
         }
         task.gamma = NONE;
-        loaded.arenas.normalise(&loaded.tables.table(&[task]).unwrap(), true).unwrap();
+        loaded.arenas.normalise(&loaded.tables.table(&[task]).unwrap(), Statistics::Batch { share }).unwrap();
         (0..channels).for_each(|channel| check(task, channel, 0.0, 1.0));
         loaded.assert_rest_unchanged();
     });

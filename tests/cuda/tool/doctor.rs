@@ -89,7 +89,8 @@ fn the_self_test_misses_no_kernel() {
         let of = |shift: usize| format!("{}_{}", KERNELS[(first + shift) % KERNELS.len()], STORAGES[shift]);
         ([of(0), of(1), of(2)].join(","), &STORAGES[..])
     });
-    let plain = ["normalise", "output_gradient", "loss", "bias_gradient", "unpool"];
+    let plain =
+        ["normalise", "output_gradient", "loss", "bias_gradient", "unpool", "square_gradients", "clip_gradients"];
     let of_networks = of_networks
         .chain(plain.map(|kernel| (kernel.to_string(), &STORAGES[..])))
         .chain([("round_f16".to_string(), &STORAGES[1..2]), ("round_bf16".to_string(), &STORAGES[2..])]);

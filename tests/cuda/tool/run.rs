@@ -73,6 +73,25 @@ fn runs_in_the_spaces_of_operators_find_the_same_candidates_as_on_the_cpu() {
     }
 }
 
+/// The same tolerance with a supernet: its candidates are scored, not trained.
+#[test]
+fn a_run_with_a_supernet_finds_the_same_candidates_as_on_the_cpu() {
+    if device().is_none() {
+        return;
+    }
+    let place = Workplace::new();
+    let shared = ["space.kind=enas", "space.layers=3", "search.explorer=[\"uniform\"]", "oracle.kind=supernet"];
+    let more = ["oracle.statistics_images=20", "oracle.nesterov=true", "oracle.gradient_clip=5.0", "search.budget=4"];
+    let sets: Vec<&str> = shared.into_iter().chain(more).flat_map(|set| ["--set", set]).collect();
+    let of = |device: &str| place.finish(device, &[&["--device", device][..], &sets].concat(), &[]);
+    let (on_cuda, on_cpu) = (of("cuda"), of("cpu"));
+    let (accuracy, _) = differences(&on_cuda, &on_cpu);
+    println!("supernet: accuracies differ by {accuracy}");
+    assert!(accuracy <= 1.01 / 48.0, "{accuracy}");
+    let manifest = std::fs::read_to_string(place.path("cuda/manifest.json")).unwrap();
+    assert!(manifest.contains("CUDA, f32"), "{manifest}");
+}
+
 #[test]
 fn how_many_are_trained_together_changes_nothing() {
     if device().is_none() {

@@ -29,6 +29,12 @@ impl Candidate {
         self.ops[number].consumers.iter().map(kinds).any(OpKind::activates_inputs)
     }
 
+    /// Whether a value is part of the weighted sums of what reads it.
+    pub(in super::super) fn is_weighted(&self, number: usize) -> bool {
+        let classifier = self.plan.ops.len() - 1;
+        !self.is_joined(number) && self.ops[number].consumers.iter().any(|&(consumer, _)| consumer != classifier)
+    }
+
     /// Places of one operation, beside its output's.
     pub(super) fn place_activating(
         &self,

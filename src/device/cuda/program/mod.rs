@@ -46,21 +46,38 @@ impl Program {
     /// # Errors
     /// Plans that differ in these, or that the kernels do not run.
     pub(super) fn new(plans: &[Plan], images: usize, storage: Storage) -> Result<Self, CudaError> {
+        let (mut maps, mut end) = (Vec::with_capacity(plans.len()), 0);
+        for plan in plans {
+            let map = ParameterMap::new(plan, end);
+            end = map.end;
+            maps.push(map);
+        }
+        Self::with_parameters(plans, maps, images, storage)
+    }
+
+    /// The same with places for the parameters of each.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(super) fn with_parameters(
+        plans: &[Plan],
+        maps: Vec<ParameterMap>,
+        images: usize,
+        storage: Storage,
+    ) -> Result<Self, CudaError> {
         check_plans(plans)?;
+        let parameters = maps.last().map_or(0, |map| map.end);
         let first = &plans[0];
         let ImageShape { channels, height, width } = first.image;
         let mut arena = Arena::default();
         let image_floats = super::records::padded(images * channels * height * width);
-        let mask_floats = super::records::padded(images * super::records::padded(features(first)));
+        let mask_floats = super::records::padded(images * super::records::padded(first.features()));
         let result_floats = super::records::padded(images);
         let pixels = arena.floats(plans.len() * image_floats);
         let masks = arena.floats(plans.len() * mask_floats);
         let results = arena.floats(plans.len() * 2 * result_floats);
         let mut candidates = Vec::with_capacity(plans.len());
-        let mut parameters = 0;
-        for plan in plans {
-            let map = ParameterMap::new(plan, parameters);
-            parameters = map.end;
+        for (plan, map) in plans.iter().zip(maps) {
             candidates.push(Candidate::new(plan, map, (images, storage), &mut arena)?);
         }
         let levels = levels(plans);
@@ -100,9 +117,4 @@ impl Program {
         let floats = size_of::<f32>() * (self.extents.floats + 3 * self.extents.parameters);
         self.extents.values * self.storage.bytes() + floats + weights + batches
     }
-}
-
-/// Channels of the classifier's input.
-pub(super) fn features(plan: &Plan) -> usize {
-    plan.ops.last().and_then(|op| op.inputs.first()).map_or(0, |input| plan.values[input.0].channels)
 }

@@ -3,8 +3,8 @@
 use super::super::error::CudaError;
 use super::super::parameters::ParameterMap;
 use super::super::records::{
-    ConvolutionTask, DepthwiseShape, DepthwiseTask, MOMENT_ROWS, NONE, PoolingTask, SeparableTask, padded,
-    rows_per_tile, window_depth,
+    ClipTask, ConvolutionTask, DepthwiseShape, DepthwiseTask, MOMENT_ROWS, NONE, PoolingTask, SeparableTask,
+    TensorTask, padded, rows_per_tile, window_depth,
 };
 use super::super::storage::Storage;
 use super::arena::Arena;
@@ -116,6 +116,8 @@ pub(in super::super) struct Candidate {
     /// The operation that writes each value.
     pub producer: Vec<usize>,
     pub classifier: Classifier,
+    /// Of the whole gradient.
+    pub clip: ClipTask,
 }
 
 /// A shape as records want it.
@@ -139,8 +141,9 @@ impl Candidate {
                 consumers[producer[input.0]].push((number, position));
             }
         }
-        let mut candidate =
-            Candidate { plan: plan.clone(), parameters, ops: Vec::new(), producer, classifier: Classifier::default() };
+        let clip = clip(plan, &parameters, arena);
+        let (plan, classifier) = (plan.clone(), Classifier::default());
+        let mut candidate = Candidate { plan, parameters, ops: Vec::new(), producer, classifier, clip };
         for (number, consumers) in consumers.into_iter().enumerate() {
             let places = candidate.places(number, (images, storage), arena)?;
             candidate.ops.push(OpPlaces { consumers, ..places });
@@ -281,6 +284,12 @@ impl Candidate {
             _ => (None, 1.0),
         }
     }
+}
+
+fn clip(plan: &Plan, parameters: &ParameterMap, arena: &mut Arena) -> ClipTask {
+    let trained = plan.parameters.iter().zip(&parameters.slots).filter(|(parameter, _)| parameter.role.trained());
+    let tiles: usize = trained.map(|(_, slot)| TensorTask::tiles_of(slot.floats)).sum();
+    ClipTask { squares: arena.floats(tiles), factor: arena.floats(1), count: tiles as u32, reserved: 0 }
 }
 
 fn classifier(places: &OpPlaces, input: ValueShape, images: usize, arena: &mut Arena) -> Classifier {

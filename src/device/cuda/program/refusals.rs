@@ -1,7 +1,6 @@
 //! What cannot be trained on the device, or not together.
 
 use super::super::error::CudaError;
-use super::features;
 use crate::net::{Op, OpKind, Plan, ValueShape, Window};
 
 /// Refuses plans that cannot be trained together.
@@ -14,7 +13,7 @@ pub(in super::super) fn check_plans<'a>(plans: impl IntoIterator<Item = &'a Plan
             ("rows of images", first.image.height, plan.image.height),
             ("columns of images", first.image.width, plan.image.width),
             ("classes", first.classes, plan.classes),
-            ("features", features(first), features(plan)),
+            ("features", first.features(), plan.features()),
         ];
         if let Some(&(what, first, other)) = shared.iter().find(|(_, first, other)| first != other) {
             return Err(CudaError::Batch { what, first, other });

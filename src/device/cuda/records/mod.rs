@@ -20,7 +20,7 @@ pub use depthwise::{DepthwiseBackward, DepthwiseShape, DepthwiseTask};
 pub use gather::{Edge, GatherTask, SumsTask, rows_per_tile};
 pub use join::{Join, JoinBack, JoinEdge, JoinTask};
 pub use norm::{Consumer, GradientTask, NormTask, Reader};
-pub use optimise::{Settings, TensorTask};
+pub use optimise::{ClipTask, Settings, SquareTask, TensorTask};
 pub use pooling::{PoolingBackward, PoolingTask};
 pub use product::{
     FullyConnected, FullyConnectedGradient, InputGradient, MOMENT_ROWS, Pointwise, ProductTask, WeightGradient,
@@ -122,6 +122,12 @@ impl Checker {
         if offset == NONE { Ok(()) } else { self.region(what, offset, length, extent) }
     }
 
+    /// That numbers which are read one by one lie in their arena.
+    fn numbers(&self, what: &'static str, offset: u64, length: u64, extent: usize) -> Result<(), BadTask> {
+        let before = offset % PADDING as u64;
+        self.region(what, offset - before, before.saturating_add(length), extent)
+    }
+
     /// The records of a list that a task names.
     fn list<'a, T>(&self, what: &'static str, first: u32, count: u32, list: &'a [T]) -> Result<&'a [T], BadTask> {
         list.get(first as usize..).and_then(|rest| rest.get(..count as usize)).ok_or(BadTask {
@@ -146,7 +152,7 @@ impl Checker {
     fn logit(&self, logit: u64, extents: &Extents) -> Result<(), BadTask> {
         match logit {
             NONE => Ok(()),
-            at => self.region("logit", at - at % PADDING as u64, 1 + at % PADDING as u64, extents.parameters),
+            at => self.numbers("logit", at, 1, extents.parameters),
         }
     }
 

@@ -5,7 +5,11 @@ use super::super::error::CudaError;
 use super::super::storage::Storage;
 use super::{Consumer, Edge, JoinEdge, Reader, Task, Work};
 use bytemuck::{Pod, Zeroable};
-use std::sync::Arc;
+use cudarc::driver::CudaView;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// What block number b works on: tile `tile` of task `task`.
 #[repr(C)]
@@ -57,11 +61,19 @@ pub(in super::super) struct ListMemory {
     pub consumers: Buffer<Consumer>,
 }
 
+/// What is copied to the device in one piece: the items and tasks of many tables.
+type Piece = Arc<OnceLock<Buffer<u8>>>;
+
+/// Bytes that parts of a piece begin on multiples of.
+const ALIGNMENT: usize = 16;
+
 /// Makes tables whose tasks share lists.
 pub struct Tables {
     device: Arc<Device>,
     lists: Lists,
     memory: Arc<ListMemory>,
+    /// What is not on the device yet.
+    staged: RefCell<(Vec<u8>, Piece)>,
 }
 
 impl Tables {
@@ -76,7 +88,7 @@ impl Tables {
             readers: Buffer::copied(device, &lists.readers)?,
             consumers: Buffer::copied(device, &lists.consumers)?,
         };
-        Ok(Tables { device: device.clone(), lists, memory: Arc::new(memory) })
+        Ok(Tables { device: device.clone(), lists, memory: Arc::new(memory), staged: RefCell::default() })
     }
 
     /// Checks tasks and copies them to the device.
@@ -84,6 +96,17 @@ impl Tables {
     /// # Errors
     /// A task that points outside its arena or list; out of memory.
     pub fn table<T: Task>(&self, tasks: &[T]) -> Result<Table<T>, CudaError> {
+        let table = self.stage(tasks)?;
+        self.copy()?;
+        Ok(table)
+    }
+
+    /// Checks tasks; [`copy`](Self::copy) copies them to the device, with all that were staged since the last time: one copy
+    /// instead of hundreds.
+    ///
+    /// # Errors
+    /// A task that points outside its arena or list.
+    pub(in super::super) fn stage<T: Task>(&self, tasks: &[T]) -> Result<Table<T>, CudaError> {
         let (mut items, mut work) = (Vec::new(), Work::default());
         for (number, task) in tasks.iter().enumerate() {
             task.check(&self.lists)?;
@@ -92,31 +115,61 @@ impl Tables {
                 (0..task.tiles(self.lists.storage)).map(|tile| Item { task: number as u32, tile: tile as u32 }),
             );
         }
+        let (bytes, piece) = &mut *self.staged.borrow_mut();
+        let mut put = |part: &[u8]| {
+            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+            bytes.extend(part);
+            bytes.len() - part.len()..bytes.len()
+        };
         Ok(Table {
-            items: Buffer::copied(&self.device, &items)?,
-            tasks: Buffer::copied(&self.device, tasks)?,
+            blocks: items.len(),
+            items: put(bytemuck::cast_slice(&items)),
+            tasks: put(bytemuck::cast_slice(tasks)),
+            piece: piece.clone(),
             extents: self.lists.extents,
             storage: self.lists.storage,
             lists: self.memory.clone(),
             work,
+            kind: PhantomData,
         })
+    }
+
+    /// Copies to the device what was staged.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub(in super::super) fn copy(&self) -> Result<(), CudaError> {
+        let (bytes, piece) = self.staged.take();
+        let copied = Buffer::copied(&self.device, &bytes)?;
+        piece.get_or_init(|| copied);
+        Ok(())
     }
 }
 
 /// The tasks of one grouped launch and what each of its blocks does. Everything they point at lies within `extents`.
 pub struct Table<T> {
-    pub(in super::super) items: Buffer<Item>,
-    pub(in super::super) tasks: Buffer<T>,
+    blocks: usize,
+    /// In bytes of the piece.
+    items: Range<usize>,
+    tasks: Range<usize>,
+    piece: Piece,
     pub(in super::super) extents: Extents,
     pub(in super::super) storage: Storage,
     pub(in super::super) lists: Arc<ListMemory>,
     /// Of all tasks.
     pub(in super::super) work: Work,
+    kind: PhantomData<T>,
 }
 
 impl<T> Table<T> {
     /// Blocks of the launch; 0: there is nothing to launch.
     pub fn blocks(&self) -> usize {
-        self.items.length()
+        self.blocks
+    }
+
+    /// Items and tasks on the device; `None`: they were not copied there.
+    pub(in super::super) fn parts(&self) -> Option<[CudaView<'_, u8>; 2]> {
+        let piece = self.piece.get()?.memory();
+        Some([piece.slice(self.items.clone()), piece.slice(self.tasks.clone())])
     }
 }

@@ -49,16 +49,16 @@ impl ActivatingLevel {
         let separable_weight =
             separable_weight.map(|(back, task)| SeparableWeight(SeparableTask { output: back.input, ..*task }));
         Ok(ActivatingLevel {
-            join: tables.table(&tasks.join)?,
-            convolution: tables.table(&convolutions().map(Convolution).collect::<Vec<_>>())?,
-            join_back: tables.table(&tasks.join_back)?,
-            convolution_weight: tables.table(&convolutions().map(ConvolutionWeight).collect::<Vec<_>>())?,
-            convolution_input: tables.table(&convolutions().map(ConvolutionInput).collect::<Vec<_>>())?,
-            separable: tables.table(&tasks.separable)?,
-            pool: tables.table(&tasks.pooling)?,
-            separable_weight: tables.table(&separable_weight.collect::<Vec<_>>())?,
-            separable_back: tables.table(&tasks.separable_back)?,
-            pool_back: tables.table(&tasks.pooling.iter().copied().map(PoolingBackward).collect::<Vec<_>>())?,
+            join: tables.stage(&tasks.join)?,
+            convolution: tables.stage(&convolutions().map(Convolution).collect::<Vec<_>>())?,
+            join_back: tables.stage(&tasks.join_back)?,
+            convolution_weight: tables.stage(&convolutions().map(ConvolutionWeight).collect::<Vec<_>>())?,
+            convolution_input: tables.stage(&convolutions().map(ConvolutionInput).collect::<Vec<_>>())?,
+            separable: tables.stage(&tasks.separable)?,
+            pool: tables.stage(&tasks.pooling)?,
+            separable_weight: tables.stage(&separable_weight.collect::<Vec<_>>())?,
+            separable_back: tables.stage(&tasks.separable_back)?,
+            pool_back: tables.stage(&tasks.pooling.iter().copied().map(PoolingBackward).collect::<Vec<_>>())?,
         })
     }
 
@@ -90,9 +90,9 @@ impl Evaluated {
         let convolutions = tasks.activating.convolution.iter();
         let convolutions = convolutions.map(|task| Convolution(ConvolutionTask { moments: NONE, ..*task }));
         Ok(Evaluated {
-            join: tables.table(&joins.collect::<Vec<_>>())?,
-            pointwise: tables.table(&products.collect::<Vec<_>>())?,
-            convolution: tables.table(&convolutions.collect::<Vec<_>>())?,
+            join: tables.stage(&joins.collect::<Vec<_>>())?,
+            pointwise: tables.stage(&products.collect::<Vec<_>>())?,
+            convolution: tables.stage(&convolutions.collect::<Vec<_>>())?,
         })
     }
 }
@@ -102,7 +102,8 @@ impl Builder<'_> {
     pub(super) fn activating(&mut self, tasks: &mut LevelTasks, number: usize, op: usize) {
         let candidate = &self.program.candidates[number];
         let (places, kind) = (&candidate.ops[op], candidate.plan.ops[op].kind);
-        if candidate.plan.values[candidate.plan.ops[op].output.0].norm.is_some() {
+        // Without a batch norm, those that weight a value want their weights.
+        if candidate.plan.values[candidate.plan.ops[op].output.0].norm.is_some() || candidate.is_weighted(op) {
             tasks.normalise.push(self.norm(number, op));
         }
         self.output_gradient(tasks, number, op);
@@ -203,9 +204,12 @@ impl Builder<'_> {
         let candidate = &self.program.candidates[number];
         let places = &candidate.ops[op];
         if !candidate.is_joined(op) {
-            // The classifier reads it.
             tasks.output_gradient.push(self.gradient(number, op));
-            tasks.head_gradient.push(HeadGradient(self.classifier(number)));
+            match candidate.is_weighted(op) {
+                true => tasks.form_gradient.push(self.form_gradient(number, op)),
+                // The classifier reads it.
+                false => tasks.head_gradient.push(HeadGradient(self.classifier(number))),
+            }
             return;
         }
         let value = candidate.plan.values[candidate.plan.ops[op].output.0];

@@ -11,13 +11,14 @@ use self::tasks::{Builder, LevelTasks, tensors};
 use super::device::Device;
 use super::error::CudaError;
 use super::images::ResidentImages;
-use super::launch::Arenas;
+use super::launch::{Arenas, Statistics};
 use super::program::{Candidate, Program};
 use super::records::{
-    AugmentedWindows, BiasGradient, ClassifierTask, DepthwiseBackward, DepthwiseTask, FullyConnected,
+    AugmentedWindows, BiasGradient, ClassifierTask, ClipTask, DepthwiseBackward, DepthwiseTask, FullyConnected,
     FullyConnectedGradient, GatherTask, GradientTask, HeadGradient, InputGradient, Loss, NormTask, Pointwise, Pool,
-    ProductTask, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
+    ProductTask, SquareTask, SumsTask, Table, Tables, TensorTask, Unpool, WeightGradient, WindowsTask,
 };
+use crate::device::cpu::RUNNING_SHARE;
 use std::sync::Arc;
 
 /// Tables of one level, in the order of their launches.
@@ -56,6 +57,8 @@ pub(super) struct Schedule {
     evaluated: Vec<Evaluated>,
     running_norms: Table<NormTask>,
     classifiers: Classifiers,
+    squares: Table<SquareTask>,
+    clip: Table<ClipTask>,
     optimiser: Table<TensorTask>,
 }
 
@@ -73,18 +76,24 @@ impl Schedule {
             |(number, task)| AugmentedWindows(WindowsTask { source: (number * program.result_floats) as u64, ..task });
         let augmented: Vec<AugmentedWindows> = windows.iter().copied().enumerate().map(chosen).collect();
         let optimiser: Vec<TensorTask> = program.candidates.iter().flat_map(tensors).collect();
+        let squares: Vec<SquareTask> = optimiser.iter().copied().map(SquareTask).collect();
+        let clip: Vec<ClipTask> = program.candidates.iter().map(|candidate| candidate.clip).collect();
         let tables = Tables::new(device, builder.lists)?;
         let norms: Vec<NormTask> = levels.iter().flat_map(|level| level.normalise.iter().copied()).collect();
         let evaluated = levels.iter().map(|level| Evaluated::new(&tables, level));
-        Ok(Schedule {
-            windows: tables.table(&windows)?,
-            augmented_windows: tables.table(&augmented)?,
+        let schedule = Schedule {
+            windows: tables.stage(&windows)?,
+            augmented_windows: tables.stage(&augmented)?,
             evaluated: evaluated.collect::<Result<_, _>>()?,
             levels: levels.iter().map(|level| Level::new(&tables, level)).collect::<Result<_, _>>()?,
-            running_norms: tables.table(&norms)?,
+            running_norms: tables.stage(&norms)?,
             classifiers: Classifiers::new(&tables, &classifiers, program)?,
-            optimiser: tables.table(&optimiser)?,
-        })
+            squares: tables.stage(&squares)?,
+            clip: tables.stage(&clip)?,
+            optimiser: tables.stage(&optimiser)?,
+        };
+        tables.copy()?;
+        Ok(schedule)
     }
 
     /// Launches what makes the stem's windows: of the pixels in the floats, or of images on the device.
@@ -98,11 +107,28 @@ impl Schedule {
         }
     }
 
-    /// Launches a training step after its [`windows`](Self::windows).
+    /// Launches a training step after its [`windows`](Self::windows); `clips`: gradients may be clipped.
     ///
     /// # Errors
     /// The driver's.
-    pub(super) fn train(&self, arenas: &Arenas) -> Result<(), CudaError> {
+    pub(super) fn train(&self, arenas: &Arenas, clips: bool) -> Result<(), CudaError> {
+        self.forward(arenas, RUNNING_SHARE)?;
+        self.classify(arenas, true)?;
+        self.classifiers.backward(arenas)?;
+        self.levels.iter().rev().try_for_each(|level| level.backward(arenas))?;
+        if clips {
+            arenas.square_gradients(&self.squares)?;
+            arenas.clip_gradients(&self.clip)?;
+        }
+        arenas.sgd(&self.optimiser)
+    }
+
+    /// Launches all operations before the classifier after a batch's [`windows`](Self::windows), with the batch's statistics;
+    /// running ones move towards them by this share.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) fn forward(&self, arenas: &Arenas, share: f32) -> Result<(), CudaError> {
         for level in &self.levels {
             arenas.gather(&level.gather)?;
             arenas.join(&level.activating.join)?;
@@ -110,12 +136,9 @@ impl Schedule {
             level.activating.windows(arenas)?;
             arenas.pointwise(&level.pointwise)?;
             arenas.convolution(&level.activating.convolution)?;
-            arenas.normalise(&level.normalise, true)?;
+            arenas.normalise(&level.normalise, Statistics::Batch { share })?;
         }
-        self.classify(arenas, true)?;
-        self.classifiers.backward(arenas)?;
-        self.levels.iter().rev().try_for_each(|level| level.backward(arenas))?;
-        arenas.sgd(&self.optimiser)
+        Ok(())
     }
 
     /// Launches an evaluation with running statistics after its [`windows`](Self::windows).
@@ -123,7 +146,7 @@ impl Schedule {
     /// # Errors
     /// The driver's.
     pub(super) fn evaluate(&self, arenas: &Arenas) -> Result<(), CudaError> {
-        arenas.normalise(&self.running_norms, false)?;
+        arenas.normalise(&self.running_norms, Statistics::Running)?;
         for (level, evaluated) in self.levels.iter().zip(&self.evaluated) {
             arenas.gather(&level.gather)?;
             arenas.join(&evaluated.join)?;
@@ -145,17 +168,17 @@ impl Schedule {
 impl Level {
     fn new(tables: &Tables, tasks: &LevelTasks) -> Result<Self, CudaError> {
         Ok(Level {
-            gather: tables.table(&tasks.gather)?,
-            depthwise: tables.table(&tasks.depthwise)?,
-            pointwise: tables.table(&tasks.pointwise)?,
-            normalise: tables.table(&tasks.normalise)?,
-            output_gradient: tables.table(&tasks.output_gradient)?,
-            form_gradient: tables.table(&tasks.form_gradient)?,
-            head_gradient: tables.table(&tasks.head_gradient)?,
-            weight_gradient: tables.table(&tasks.weight_gradient)?,
-            input_gradient: tables.table(&tasks.input_gradient)?,
-            depthwise_backward: tables.table(&tasks.depthwise_backward)?,
-            gather_sums: tables.table(&tasks.gather_sums)?,
+            gather: tables.stage(&tasks.gather)?,
+            depthwise: tables.stage(&tasks.depthwise)?,
+            pointwise: tables.stage(&tasks.pointwise)?,
+            normalise: tables.stage(&tasks.normalise)?,
+            output_gradient: tables.stage(&tasks.output_gradient)?,
+            form_gradient: tables.stage(&tasks.form_gradient)?,
+            head_gradient: tables.stage(&tasks.head_gradient)?,
+            weight_gradient: tables.stage(&tasks.weight_gradient)?,
+            input_gradient: tables.stage(&tasks.input_gradient)?,
+            depthwise_backward: tables.stage(&tasks.depthwise_backward)?,
+            gather_sums: tables.stage(&tasks.gather_sums)?,
             activating: ActivatingLevel::new(tables, &tasks.activating)?,
         })
     }
@@ -184,13 +207,13 @@ impl Classifiers {
         let wrapped = |tasks: Vec<ProductTask>| tasks.into_iter().map(FullyConnected).collect::<Vec<_>>();
         let gradients: Vec<_> = products(classifier_gradient).into_iter().map(FullyConnectedGradient).collect();
         Ok(Classifiers {
-            pool: tables.table(&tasks.iter().copied().map(Pool).collect::<Vec<_>>())?,
-            logits: tables.table(&wrapped(products(logits)))?,
-            loss: tables.table(&tasks.iter().copied().map(Loss).collect::<Vec<_>>())?,
-            bias_gradient: tables.table(&tasks.iter().copied().map(BiasGradient).collect::<Vec<_>>())?,
-            features_gradient: tables.table(&wrapped(products(features_gradient)))?,
-            weight_gradient: tables.table(&gradients)?,
-            unpool: tables.table(&tasks.iter().copied().map(Unpool).collect::<Vec<_>>())?,
+            pool: tables.stage(&tasks.iter().copied().map(Pool).collect::<Vec<_>>())?,
+            logits: tables.stage(&wrapped(products(logits)))?,
+            loss: tables.stage(&tasks.iter().copied().map(Loss).collect::<Vec<_>>())?,
+            bias_gradient: tables.stage(&tasks.iter().copied().map(BiasGradient).collect::<Vec<_>>())?,
+            features_gradient: tables.stage(&wrapped(products(features_gradient)))?,
+            weight_gradient: tables.stage(&gradients)?,
+            unpool: tables.stage(&tasks.iter().copied().map(Unpool).collect::<Vec<_>>())?,
         })
     }
 

@@ -50,12 +50,13 @@ pub(super) fn tensors(candidate: &Candidate) -> Vec<TensorTask> {
         }
     }
     let all = candidate.plan.parameters.iter().zip(&candidate.parameters.slots).zip(partials);
+    let mut next = candidate.clip.squares;
     all.filter(|((parameter, _), _)| parameter.role.trained())
-        .map(|((_, slot), (partials, splits))| TensorTask {
-            offset: slot.offset as u64,
-            partials,
-            floats: slot.floats as u32,
-            splits,
+        .map(|((_, slot), (partials, splits))| {
+            let squares = next;
+            next += TensorTask::tiles_of(slot.floats) as u64;
+            let (offset, floats) = (slot.offset as u64, slot.floats as u32);
+            TensorTask { offset, partials, squares, factor: candidate.clip.factor, floats, splits }
         })
         .collect()
 }
@@ -165,7 +166,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The gather that forms the gradient of a raw output; for a mean that is the gradient of its sum.
-    fn form_gradient(&mut self, number: usize, op: usize) -> GatherTask {
+    pub(super) fn form_gradient(&mut self, number: usize, op: usize) -> GatherTask {
         let candidate = &self.program.candidates[number];
         let places = &candidate.ops[op];
         let first = self.lists.edges.len();
@@ -174,12 +175,12 @@ impl<'a> Builder<'a> {
             consumers
                 .map(|(&(consumer, _), &coefficients)| Edge { value: candidate.ops[consumer].gradient, coefficients }),
         );
-        let normalised = candidate.plan.values[candidate.plan.ops[op].output.0].norm.is_some();
-        if normalised {
+        let kind = candidate.plan.ops[op].kind;
+        if candidate.plan.values[candidate.plan.ops[op].output.0].norm.is_some() {
             self.lists.edges.push(Edge { value: places.value, coefficients: places.own });
         }
         GatherTask {
-            output: if normalised { places.output_gradient } else { places.gradient },
+            output: if matches!(kind, OpKind::Mean) { places.gradient } else { places.output_gradient },
             first_edge: first as u32,
             edges: (self.lists.edges.len() - first) as u32,
             rows: places.rows,
