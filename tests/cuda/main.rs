@@ -13,3 +13,4 @@ mod operators;
 mod supernet;
 mod support;
 mod tool;
+mod training;

@@ -144,3 +144,25 @@ fn a_run_in_16_bits_finds_similar_rewards() {
         assert!(accuracy <= 9.01 / 48.0 && loss <= 0.05, "{precision}: {accuracy} {loss}");
     }
 }
+
+#[test]
+fn a_dry_run_measures_the_device_that_the_run_will_use() {
+    if device().is_none() {
+        return;
+    }
+    let place = Workplace::new();
+    let config = place.path("tiny.toml");
+    let dry = |device: &str| {
+        let said = say(&["run", config.to_str().unwrap(), "--dry-run", "--device", device, "--json"], &[]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.json()
+    };
+    let (cuda, cpu) = (dry("cuda"), dry("cpu"));
+    assert!(cuda["device"].as_str().unwrap().contains("CUDA, f32"), "{cuda}");
+    assert!(cpu["device"].as_str().unwrap().starts_with("CPU"), "{cpu}");
+    // All three of an iteration go together, one network is trained long.
+    let networks = |part: &str| cuda["measured"][part]["networks"].as_u64();
+    assert_eq!([networks("candidates"), networks("retraining")], [Some(3), Some(1)]);
+    let rates = ["training", "evaluation"].map(|rate| cuda["measured"]["retraining"][rate].as_f64().unwrap());
+    assert!(rates.iter().all(|&rate| rate > 0.0), "{cuda}");
+}
