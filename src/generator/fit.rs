@@ -49,8 +49,8 @@ pub(super) struct Crew {
     active: usize,
 }
 
-/// Graphs of a minibatch whose gradients are added up in order. Which graphs, or prefixes of them, a group has depends on the configuration and
-/// the minibatch only, never on the number of threads.
+/// Graphs of a minibatch whose gradients are added up in order. Which graphs, or prefixes of them, a group has depends on the
+/// configuration and the minibatch only, never on the number of threads.
 #[derive(Default)]
 struct Group {
     component: usize,

@@ -1,7 +1,7 @@
 //! A training between two epochs as a file, to go on from, bit for bit.
 
 use super::Training;
-use crate::net::{Plan, Tensor, Weights, weights_to_safetensors};
+use crate::net::{Tensor, Weights, weights_to_safetensors};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
@@ -28,43 +28,59 @@ pub struct TrainingState {
 impl TrainingState {
     /// As a safetensors file that names its training.
     pub fn to_bytes(&self, training: &Training) -> Vec<u8> {
-        let momentum = self.momentum.tensors.iter();
-        let momentum = momentum.map(|tensor| Tensor { name: format!("{MOMENTUM}{}", tensor.name), ..tensor.clone() });
-        let tensors = self.weights.tensors.iter().cloned().chain(momentum).collect();
-        let losses: Vec<String> = self.losses.iter().map(f64::to_string).collect();
-        let metadata = [(LOSSES.to_string(), losses.join(" ")), (TRAINING.to_string(), identity(training))];
-        weights_to_safetensors(&Weights { tensors }, &metadata)
+        self.encode(Some(identity(training)))
     }
 
     /// What [`to_bytes`](Self::to_bytes) wrote. `None`: the file is another training's, or damaged.
     pub fn read(bytes: &[u8], training: &Training) -> Option<Self> {
+        let shapes = training.plan.parameters.iter().map(|shape| (&shape.name[..], &shape.dimensions[..]));
+        TrainingState::decode(bytes, Some(identity(training)), shapes)
+    }
+
+    /// As a safetensors file, of a training with this name.
+    pub(super) fn encode(&self, training: Option<String>) -> Vec<u8> {
+        let momentum = self.momentum.tensors.iter();
+        let momentum = momentum.map(|tensor| Tensor { name: format!("{MOMENTUM}{}", tensor.name), ..tensor.clone() });
+        let tensors = self.weights.tensors.iter().cloned().chain(momentum).collect();
+        let losses: Vec<String> = self.losses.iter().map(f64::to_string).collect();
+        let metadata = [(LOSSES.to_string(), losses.join(" "))].into_iter();
+        let metadata: Vec<(String, String)> =
+            metadata.chain(training.map(|training| (TRAINING.to_string(), training))).collect();
+        weights_to_safetensors(&Weights { tensors }, &metadata)
+    }
+
+    /// What [`encode`](Self::encode) wrote of parameters of these names and dimensions. `None`: the file is another one's, or
+    /// damaged.
+    pub(super) fn decode<'a>(
+        bytes: &[u8],
+        training: Option<String>,
+        shapes: impl Iterator<Item = (&'a str, &'a [usize])> + Clone,
+    ) -> Option<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
         let metadata = header.metadata().as_ref()?;
-        if *metadata.get(TRAINING)? != identity(training) {
+        if metadata.get(TRAINING) != training.as_ref() {
             return None;
         }
         let losses = metadata.get(LOSSES)?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         let file = SafeTensors::deserialize(bytes).ok()?;
-        let weights = tensors(&file, "", training.plan)?;
-        Some(TrainingState { weights, momentum: tensors(&file, MOMENTUM, training.plan)?, losses })
+        let tensors = |prefix: &str| {
+            let tensors = shapes.clone().map(|(name, dimensions)| tensor(&file, prefix, (name, dimensions)));
+            Some(Weights { tensors: tensors.collect::<Option<_>>()? })
+        };
+        Some(TrainingState { weights: tensors("")?, momentum: tensors(MOMENTUM)?, losses })
     }
 }
 
-/// A plan's tensors from a file in which their names begin with `prefix`.
-fn tensors(file: &SafeTensors, prefix: &str, plan: &Plan) -> Option<Weights> {
-    let tensor = |parameter: &crate::net::ParameterShape| {
-        let view = file.tensor(&format!("{prefix}{}", parameter.name)).ok()?;
-        let (elements, rest) = view.data().as_chunks::<4>();
-        let whole = view.shape() == parameter.dimensions
-            && elements.len() == parameter.dimensions.iter().product::<usize>()
-            && rest.is_empty();
-        whole.then(|| Tensor {
-            name: parameter.name.clone(),
-            dimensions: parameter.dimensions.clone(),
-            data: elements.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-        })
-    };
-    Some(Weights { tensors: plan.parameters.iter().map(tensor).collect::<Option<_>>()? })
+/// The tensor of a name and these dimensions from a file in which its name begins with `prefix`.
+fn tensor(file: &SafeTensors, prefix: &str, (name, dimensions): (&str, &[usize])) -> Option<Tensor> {
+    let view = file.tensor(&format!("{prefix}{name}")).ok()?;
+    let (elements, rest) = view.data().as_chunks::<4>();
+    let whole = view.shape() == dimensions && elements.len() == dimensions.iter().product::<usize>() && rest.is_empty();
+    whole.then(|| Tensor {
+        name: name.to_string(),
+        dimensions: dimensions.to_vec(),
+        data: elements.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+    })
 }
 
 /// Whatever decides a training's result, but for the data set's content and the device.
@@ -82,7 +98,7 @@ mod tests {
     use crate::config::{Config, TrainingConfig};
     use crate::data::{self, Dataset};
     use crate::graph::Dag;
-    use crate::net::{ImageShape, RandWireShape, randwire};
+    use crate::net::{ImageShape, Plan, RandWireShape, randwire};
     use crate::oracle::{Engine, EpochDone};
     use std::sync::atomic::AtomicBool;
 

@@ -1,16 +1,10 @@
 //! The weights that the networks of a space share: one tensor for every parameter's name.
 
+use super::TrainingState;
 use super::initial::initial_tensor;
-use crate::net::{ParameterShape, Plan, Role, Tensor, Weights, weights_to_safetensors};
+use crate::net::{ParameterShape, Plan, Role, Tensor, Weights};
 use crate::random::{Purpose, StreamKey};
-use safetensors::SafeTensors;
 use std::collections::{HashMap, HashSet};
-
-/// Begins the names of the optimiser's tensors in a file.
-const MOMENTUM: &str = "momentum.";
-
-/// In a file's metadata: epochs that are done, and their mean losses.
-const LOSSES: &str = "losses";
 
 /// Shared weights and their optimiser's state.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,37 +88,16 @@ impl SharedWeights {
 
     /// As a safetensors file, with the mean losses of the epochs that are done.
     pub fn to_bytes(&self, losses: &[f64]) -> Vec<u8> {
-        let values = self.parameters.iter().map(|shared| shared.value.clone());
-        let momentum = self.parameters.iter().map(|Shared { value, momentum, .. }| Tensor {
-            name: format!("{MOMENTUM}{}", value.name),
-            dimensions: value.dimensions.clone(),
-            data: momentum.clone(),
-        });
-        let losses: Vec<String> = losses.iter().map(f64::to_string).collect();
-        let metadata = [(LOSSES.to_string(), losses.join(" "))];
-        weights_to_safetensors(&Weights { tensors: values.chain(momentum).collect() }, &metadata)
+        let (weights, momentum) = self.all();
+        TrainingState { weights, momentum, losses: losses.to_vec() }.encode(None)
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote into weights of the same parameters, and returns the losses. `None`:
     /// the file is another one's, or damaged.
     pub fn read(&mut self, bytes: &[u8]) -> Option<Vec<f64>> {
-        let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-        let losses = header.metadata().as_ref()?.get(LOSSES)?;
-        let losses: Vec<f64> = losses.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-        let file = SafeTensors::deserialize(bytes).ok()?;
-        let mut read = self.clone();
-        for Shared { value, momentum, .. } in &mut read.parameters {
-            let momentum_name = format!("{MOMENTUM}{}", value.name);
-            for (name, data) in [(value.name.clone(), &mut value.data), (momentum_name, momentum)] {
-                let view = file.tensor(&name).ok().filter(|view| view.shape() == value.dimensions)?;
-                let (elements, rest) = view.data().as_chunks::<4>();
-                if elements.len() != data.len() || !rest.is_empty() {
-                    return None;
-                }
-                data.iter_mut().zip(elements).for_each(|(to, &bytes)| *to = f32::from_le_bytes(bytes));
-            }
-        }
-        *self = read;
+        let shapes = self.parameters.iter().map(|shared| (&shared.value.name[..], &shared.value.dimensions[..]));
+        let TrainingState { weights, momentum, losses } = TrainingState::decode(bytes, None, shapes)?;
+        self.take(weights, momentum);
         Some(losses)
     }
 }
