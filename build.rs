@@ -91,7 +91,8 @@ struct Source {
 struct Compiler {
     nvcc: PathBuf,
     version: String,
-    targets: Vec<String>,
+    /// All machine code is made from the PTX of the lowest architecture: what the emulated device executes.
+    target: String,
     /// For people.
     architectures: String,
 }
@@ -106,25 +107,25 @@ impl Compiler {
             Err(_) => ARCHITECTURES.into_iter().filter(known).collect(),
         };
         let lowest = wanted.iter().min().ok_or("nvcc knows none of the architectures from sm_80 on")?;
-        let mut targets = vec![format!("-gencode=arch=compute_{lowest},code=compute_{lowest}")];
-        targets.extend(wanted.iter().map(|arch| format!("-gencode=arch=compute_{arch},code=sm_{arch}")));
+        let codes: String = wanted.iter().map(|arch| format!(",sm_{arch}")).collect();
+        let target = format!("-gencode=arch=compute_{lowest},code=[compute_{lowest}{codes}]");
         let names: Vec<String> = wanted.iter().map(|arch| format!("sm_{arch}")).collect();
         let architectures = format!("{} and PTX of compute_{lowest}", names.join(" "));
-        Ok(Compiler { nvcc, version, targets, architectures })
+        Ok(Compiler { nvcc, version, target, architectures })
     }
 
     /// Compiles a file, unless an earlier build has compiled the same text with the same compiler. What the assembler says
     /// of registers and memory is kept beside the image.
     fn image(&self, source: &Source, out: &Path) -> Result<(String, PathBuf), String> {
         let mut hash = DefaultHasher::new();
-        (&source.text, &self.version, &self.targets, FLAGS).hash(&mut hash);
+        (&source.text, &self.version, &self.target, FLAGS).hash(&mut hash);
         let image = out.join(format!("{}-{:016x}.fatbin", source.name, hash.finish()));
         if !image.is_file() {
             remove_earlier(&source.name, out);
             let part = image.with_extension("part");
             let jobs = env::var("NUM_JOBS").unwrap_or_else(|_| "1".into());
             let mut command = Command::new(&self.nvcc);
-            command.args(FLAGS).args(&self.targets).args(["--threads", &jobs, "-o"]).arg(&part).arg(&source.path);
+            command.args(FLAGS).args([&self.target, "--threads", &jobs, "-o"]).arg(&part).arg(&source.path);
             let log = run(&mut command)?;
             fs::write(image.with_extension("ptxas"), log).map_err(|error| error.to_string())?;
             fs::rename(&part, &image).map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The kernels' static gate: what the compiler made of them, without a device.
 
-Reads the images and assembler logs that build.rs left (OUT_DIR of the last `cargo check`), limits.toml beside this file, and
-disassembles with cuobjdump and nvdisasm. Asserts for every kernel and architecture:
+Reads the images and assembler logs that build.rs left for the tests on the emulated device, limits.toml beside this file,
+and disassembles with cuobjdump and nvdisasm. Asserts for every kernel and architecture:
 
   no warning, spill, stack or local memory; no more registers than stated; at least the stated share of an SM's threads
   resident; the stated instructions (128-bit loads, matrix products) present.
@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -47,9 +48,10 @@ def occupancy(arch, threads, registers, shared):
 
 def out_dir():
     """Where build.rs left its files, as cargo tells."""
-    command = ["cargo", "check", "--quiet", "--lib", "--message-format=json"]
+    command = ["cargo", "test", "--quiet", "--no-run", "--test", "cuda", "--message-format=json"]
+    messages = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent).stdout
     found = None
-    for line in subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parent).stdout.splitlines():
+    for line in messages.splitlines():
         message = json.loads(line)
         if message.get("reason") == "build-script-executed" and "graphpnas-fast" in message["package_id"]:
             found = Path(message["out_dir"])
@@ -117,10 +119,11 @@ def main():
     tools = Path(sys.argv[1]).resolve()
     limits = tomllib.loads((HERE / "limits.toml").read_text())
     seen, bad = set(), []
-    for name, image, log in images(out_dir()):
+    built = list(images(out_dir()))
+    codes = ThreadPoolExecutor(os.cpu_count()).map(lambda entry: disassemble(tools, entry[1]), built)
+    for (name, _, log), code in zip(built, codes):
         used, warnings = resources(log)
         bad += [f"{name}: {warning}" for warning in warnings]
-        code = disassemble(tools, image)
         for (kernel, arch), resource in sorted(used.items()):
             seen.add(kernel)
             if kernel not in limits:

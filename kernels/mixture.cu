@@ -231,6 +231,7 @@ extern "C" __global__ void __launch_bounds__(MIXTURE_THREADS) draw(Mixture task,
   __syncwarp();
   uint32_t component = pick(task.mixtures, uniforms[0], [&](uint32_t k) { return log_weights[k]; });
   const float* theta = floats + task.theta + static_cast<uint64_t>(at.first) * task.pitch + component;
+#pragma unroll 1  // Four copies of the logistic function would spill.
   for (uint32_t word = 0; word < 4; word++) {
     uint32_t entry = word * WARP + at.lane;
     bool is_edge = entry < at.entries && uniforms[1 + entry] < logistic(static_cast<double>(theta[entry * task.pitch]));

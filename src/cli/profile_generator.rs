@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+/// How long the peak beside a repeat is measured.
+const PEAK_TIME: Duration = Duration::from_millis(50);
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +88,7 @@ struct Profile {
     mean_edges: f64,
     /// Of the products of a training step as they are computed; none for drawing.
     mflop_per_step: Option<f64>,
+    /// Median of the repeats' shares of the peak, each measured beside its repeat.
     share_of_peak: Option<f64>,
     first_step_s: f64,
     peak_memory_mb: Option<f64>,
@@ -171,18 +175,21 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
     let first_step_s = start.elapsed().as_secs_f64();
     let mut count = (args.seconds / first_step_s).ceil().max(3.0) as usize;
     let repeats = usize::from(args.repeats);
-    let mut times = Vec::with_capacity(repeats);
+    let flop = cost.map(|cost| 2.0 * (cost.forward + cost.backward) as f64);
+    let (mut times, mut shares) = (Vec::with_capacity(repeats), Vec::with_capacity(repeats));
     for _ in 0..repeats {
         let start = Instant::now();
         runner.steps(count)?;
         let time = start.elapsed().as_secs_f64() / count as f64;
         times.push(time);
+        // Beside each repeat, since processors change their speed.
+        let peak = fma_peak(InstructionSet::best(), threads, PEAK_TIME);
+        shares.extend(flop.map(|flop| flop / time / peak));
         count = (args.seconds / time).ceil().max(3.0) as usize;
     }
     times.sort_by(f64::total_cmp);
+    shares.sort_by(f64::total_cmp);
     let time = times[repeats / 2];
-    let flop = cost.map(|cost| 2.0 * (cost.forward + cost.backward) as f64);
-    let peak = fma_peak(InstructionSet::best(), threads, Duration::from_millis(300));
     Ok(Profile {
         mode: args.mode,
         size: args.size,
@@ -198,7 +205,7 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
         graphs_per_s: f64::from(args.batch) / time,
         mean_edges: runner.edges as f64 / runner.graphs.max(1) as f64,
         mflop_per_step: flop.map(|flop| flop / 1e6),
-        share_of_peak: flop.map(|flop| flop / time / peak),
+        share_of_peak: shares.get(repeats / 2).copied(),
         first_step_s,
         peak_memory_mb: peak_memory_mb(),
     })

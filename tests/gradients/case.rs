@@ -80,43 +80,50 @@ impl Case {
         }
     }
 
-    /// Compares loss and gradients of a training step with the reference's. `stride` thins out the elements compared.
-    pub fn check_gradients(&self, set: InstructionSet, stride: usize) -> Tally {
-        let mut network = self.network(1, set);
-        let result = network.train(self.batch(), self.step());
+    /// Compares loss and gradients of a training step with the reference's, on each of the instruction sets. `stride` thins
+    /// out the elements compared.
+    pub fn check_gradients(&self, sets: &[InstructionSet], stride: usize) -> Tally {
         let mut reference = Reference::new(&self.plan, &self.weights);
         let batch = self.reference(true);
         let loss = reference.loss(batch);
-        let bound = 1e-5 * loss.abs().max(1.0);
-        let agrees = self.agreement(result.loss, loss, bound, |reference| reference.loss(batch));
-        assert!(agrees.is_some(), "{set}: loss {}, not {loss}", result.loss);
+        let gradients: Vec<Weights> = sets.iter().map(|&set| self.train(set, loss)).collect();
         let mut tally = Tally::default();
-        for (number, (parameter, gradient)) in self.plan.parameters.iter().zip(&network.gradients().tensors).enumerate()
-        {
-            if !parameter.role.trained() {
-                continue;
-            }
+        for (number, parameter) in self.plan.parameters.iter().enumerate().filter(|(_, it)| it.role.trained()) {
             let id = ParameterId(number);
-            let scale = gradient.data.iter().fold(0f32, |m, g| m.max(g.abs()));
-            let bound = 2e-4 * f64::from(scale).max(0.02);
-            for element in (0..gradient.data.len()).step_by(stride) {
-                tally.elements += 1;
+            let count = parameter.dimensions.iter().product();
+            for element in (0..count).step_by(stride) {
+                tally.elements += sets.len();
                 let (want, other) = difference(&mut reference, id, element, batch);
                 // Two step sizes that disagree straddle a ReLU's kink: the derivative is not defined there.
                 if (want - other).abs() > 1e-4 * (1.0 + want.abs()) {
-                    tally.kinks += 1;
+                    tally.kinks += sets.len();
                     continue;
                 }
-                let got = f64::from(gradient.data[element]);
-                let slope = |reference: &mut Reference| difference(reference, id, element, batch).0;
-                match self.agreement(got, want, bound, slope) {
-                    Some(Conditioning::Good) => {}
-                    Some(Conditioning::Bad) => tally.badly_conditioned += 1,
-                    None => panic!("{set}: {}[{element}]: {got}, not {want}", parameter.name),
+                for (set, gradient) in sets.iter().zip(&gradients) {
+                    let data = &gradient.tensors[number].data;
+                    let scale = data.iter().fold(0f32, |m, g| m.max(g.abs()));
+                    let bound = 2e-4 * f64::from(scale).max(0.02);
+                    let got = f64::from(data[element]);
+                    let slope = |reference: &mut Reference| difference(reference, id, element, batch).0;
+                    match self.agreement(got, want, bound, slope) {
+                        Some(Conditioning::Good) => {}
+                        Some(Conditioning::Bad) => tally.badly_conditioned += 1,
+                        None => panic!("{set}: {}[{element}]: {got}, not {want}", parameter.name),
+                    }
                 }
             }
         }
         tally
+    }
+
+    /// The gradients of a training step, whose loss must be the reference's.
+    fn train(&self, set: InstructionSet, loss: f64) -> Weights {
+        let mut network = self.network(1, set);
+        let result = network.train(self.batch(), self.step());
+        let bound = 1e-5 * loss.abs().max(1.0);
+        let agrees = self.agreement(result.loss, loss, bound, |reference| reference.loss(self.reference(true)));
+        assert!(agrees.is_some(), "{set}: loss {}, not {loss}", result.loss);
+        network.gradients()
     }
 
     /// Whether a number of the device is within `bound` of the reference's or, if not, within what the reference's
