@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 /// A measurement's least time.
 const LEAST: Duration = Duration::from_millis(700);
-/// A first step that takes longer is measured itself: what memory costs at first matters little then.
-const LONG: Duration = Duration::from_secs(2);
+/// A first step that takes longer is measured itself, with what memory costs when it is first touched: gigabytes can take as
+/// long as the step's own work.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Networks that run at once.
 #[derive(Clone, Copy, Debug)]
