@@ -1,6 +1,6 @@
 //! What a run came to, for people and as JSON.
 
-use super::text::{counted, duration, percent};
+use super::text::{counted, percent, whole_duration};
 use crate::config::OracleKind;
 use crate::report::{Difference, Summary, last_third};
 use crate::store::{Origin, RunRecord, fingerprint};
@@ -89,7 +89,7 @@ impl RunSummary {
         let evaluated = if self.tabular { "looked up" } else { "trained" };
         let trained = counted(self.candidates, "distinct network");
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}: {trained} {evaluated} in {}", self.name, duration(self.seconds as f64));
+        let _ = write!(text, "{}: {trained} {evaluated} in {}", self.name, whole_duration(self.seconds));
         let _ = writeln!(text, "{}", if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() });
         if let Some(Best { candidate, validation_accuracy: Some(accuracy), .. }) = self.best {
             let _ = writeln!(text, "best validation accuracy  {}  (candidate {candidate})", percent(accuracy));
