@@ -1,14 +1,17 @@
 //! A few threads that work through numbered tasks together, over and over, without allocation.
 //!
-//! A training step of a small network is a hundred parallel sections of some tens of microseconds, so workers spin for a
-//! moment between sections before they sleep.
+//! A training step of a small network is a hundred parallel sections of some tens of microseconds, so between sections
+//! workers spin for a moment, then offer their processor to others for about a millisecond, before they sleep: being woken takes
+//! as long as a section.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Spins before a thread that waits goes to sleep.
+/// Spins before a thread that waits offers its processor to others.
 const SPINS: usize = 2_000;
+/// Offers before it goes to sleep.
+const OFFERS: usize = 2_000;
 
 type Task = dyn Fn(usize, usize) + Sync;
 
@@ -175,12 +178,16 @@ struct WaitForWorkers<'a>(&'a Shared);
 
 impl Drop for WaitForWorkers<'_> {
     fn drop(&mut self) {
-        let mut spins = 0;
+        let mut turns = 0;
         while self.0.busy.load(Ordering::Acquire) > 0 {
-            spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+            wait_a_moment(turns);
+            turns += 1;
         }
     }
+}
+
+fn wait_a_moment(turns: usize) {
+    if turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
 }
 
 fn drain(shared: &Shared, task: &Task, tasks: usize, worker: usize) {
@@ -196,10 +203,10 @@ fn drain(shared: &Shared, task: &Task, tasks: usize, worker: usize) {
 fn work(shared: &Shared, worker: usize) {
     let mut seen = 0;
     loop {
-        let mut spins = 0;
-        while shared.announced.load(Ordering::Acquire) == seen && spins < SPINS {
-            std::hint::spin_loop();
-            spins += 1;
+        let mut turns = 0;
+        while shared.announced.load(Ordering::Acquire) == seen && turns < SPINS + OFFERS {
+            wait_a_moment(turns);
+            turns += 1;
         }
         let (task, tasks) = {
             let mut section = shared.section.lock().unwrap_or_else(PoisonError::into_inner);
