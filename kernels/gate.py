@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The kernels' static gate: what the compiler made of them, without a device.
 
-Reads the images and assembler logs that build.rs left for the tests on the emulated device, limits.toml beside this file,
-and disassembles with cuobjdump and nvdisasm. Asserts for every kernel and architecture:
+Reads the images and assembler logs of a build and limits.toml beside this file, and disassembles with cuobjdump and nvdisasm.
+Asserts for every kernel and architecture:
 
   no warning, spill, stack or local memory; no more registers than stated; at least the stated share of an SM's threads
   resident; the stated instructions (128-bit loads, matrix products) present.
 
-Usage: gate.py CUDA_BIN   (the folder of nvcc, cuobjdump and nvdisasm; architectures are those of the build)
+Usage: cargo test --no-run --message-format=json | gate.py CUDA_BIN
+  (the folder of cuobjdump and nvdisasm; kernels and architectures are those of the build)
 """
 import json
 import os
@@ -47,16 +48,14 @@ def occupancy(arch, threads, registers, shared):
 
 
 def out_dir():
-    """Where build.rs left its files, as cargo tells."""
-    command = ["cargo", "test", "--quiet", "--no-run", "--test", "cuda", "--message-format=json"]
-    messages = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent).stdout
+    """Where build.rs left its files, as cargo's messages tell."""
     found = None
-    for line in messages.splitlines():
+    for line in sys.stdin:
         message = json.loads(line)
         if message.get("reason") == "build-script-executed" and "graphpnas-fast" in message["package_id"]:
             found = Path(message["out_dir"])
     if found is None:
-        sys.exit("gate: cargo did not name the build script's folder")
+        sys.exit("gate: no message of cargo's on standard input names the build script's folder")
     return found
 
 
