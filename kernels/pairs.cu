@@ -114,6 +114,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) differences_gradient(Diffe
     add(node, -1.f);
   } else {
     uint32_t prefix = indices[task.lists.prefix_of + node];
+#pragma unroll 2  // Four pairs at a time take more registers than limits.toml grants.
     for (uint32_t pair = indices[task.lists.first_node + prefix]; pair < node; pair++) add(pair, 1.f);
     if (task.new_states != NONE) {
       Vector<float> own = load(floats + task.new_states + static_cast<uint64_t>(prefix) * task.hidden + lanes.channel);
