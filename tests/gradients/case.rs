@@ -80,26 +80,31 @@ impl Case {
         }
     }
 
-    /// Compares loss and gradients of a training step with the reference's, on each of the instruction sets. `stride` thins
-    /// out the elements compared.
-    pub fn check_gradients(&self, sets: &[InstructionSet], stride: usize) -> Tally {
+    /// Compares loss and gradients of a training step with the reference's. `stride` thins out the elements compared.
+    pub fn check_gradients(&self, set: InstructionSet, stride: usize) -> Tally {
+        let [tally] = self.check_gradients_on([set], stride);
+        tally
+    }
+
+    /// The same on several instruction sets, with the reference's gradients taken once.
+    pub fn check_gradients_on<const N: usize>(&self, sets: [InstructionSet; N], stride: usize) -> [Tally; N] {
         let mut reference = Reference::new(&self.plan, &self.weights);
         let batch = self.reference(true);
         let loss = reference.loss(batch);
-        let gradients: Vec<Weights> = sets.iter().map(|&set| self.train(set, loss)).collect();
-        let mut tally = Tally::default();
+        let gradients = sets.map(|set| self.train(set, loss));
+        let mut tallies = [Tally::default(); N];
         for (number, parameter) in self.plan.parameters.iter().enumerate().filter(|(_, it)| it.role.trained()) {
             let id = ParameterId(number);
             let count = parameter.dimensions.iter().product();
             for element in (0..count).step_by(stride) {
-                tally.elements += sets.len();
+                tallies.iter_mut().for_each(|tally| tally.elements += 1);
                 let (want, other) = difference(&mut reference, id, element, batch);
                 // Two step sizes that disagree straddle a ReLU's kink: the derivative is not defined there.
                 if (want - other).abs() > 1e-4 * (1.0 + want.abs()) {
-                    tally.kinks += sets.len();
+                    tallies.iter_mut().for_each(|tally| tally.kinks += 1);
                     continue;
                 }
-                for (set, gradient) in sets.iter().zip(&gradients) {
+                for ((set, gradient), tally) in sets.iter().zip(&gradients).zip(&mut tallies) {
                     let data = &gradient.tensors[number].data;
                     let scale = data.iter().fold(0f32, |m, g| m.max(g.abs()));
                     let bound = 2e-4 * f64::from(scale).max(0.02);
@@ -113,7 +118,7 @@ impl Case {
                 }
             }
         }
-        tally
+        tallies
     }
 
     /// The gradients of a training step, whose loss must be the reference's.

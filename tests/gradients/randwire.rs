@@ -35,8 +35,9 @@ fn gradients_agree_with_central_differences() {
     let wide = dag(8, &[[0, 7], [1, 7], [2, 7], [3, 7], [4, 7], [5, 7], [0, 2], [1, 2], [2, 4], [2, 5], [0, 3]]);
     let deep = dag(4, &[[0, 1], [1, 2], [0, 2]]);
     let case = case(&[wide, deep], &shape((7, 5), 10, &[2, 2]), 3, 1);
-    case.check_gradients(&[InstructionSet::best(), InstructionSet::Portable16], 1)
-        .assert_badly_conditioned_at_most(0.0);
+    for tally in case.check_gradients_on([InstructionSet::best(), InstructionSet::Portable16], 1) {
+        tally.assert_badly_conditioned_at_most(0.0);
+    }
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn gradients_agree_across_groups_and_partial_tiles() {
     let chain = dag(3, &[[0, 1], [1, 2]]);
     let fork = dag(3, &[[0, 2]]);
     let case = case(&[chain, fork], &shape((4, 4), 6, &[1, 2]), 37, 2);
-    case.check_gradients(&[InstructionSet::best()], 7).assert_badly_conditioned_at_most(0.0);
+    case.check_gradients(InstructionSet::best(), 7).assert_badly_conditioned_at_most(0.0);
 }
 
 #[test]
@@ -55,8 +56,8 @@ fn a_second_convolution_in_the_stem_agrees() {
         let shape = RandWireShape { second_stem_stride: Some(stride), ..shape((9, 6), 10, &[2, 1]) };
         let case = case(&[wide.clone(), chain.clone()], &shape, 19, seed);
         let sets = [InstructionSet::best(), InstructionSet::Portable16];
-        case.check_gradients(&sets, 7).assert_badly_conditioned_at_most(0.01);
-        for set in sets {
+        for (set, tally) in sets.into_iter().zip(case.check_gradients_on(sets, 3)) {
+            tally.assert_badly_conditioned_at_most(0.01);
             case.check_evaluation(set, 2);
         }
     }
@@ -99,7 +100,7 @@ fn gradients_are_as_close_as_f32_allows_where_batch_norm_is_nearly_singular() {
         // Two or three numbers a channel, now and then nearly equal.
         let chain = dag(3, &[[0, 1], [1, 2]]);
         let case = case(&[chain], &shape((1, 1), 9, &[1]), 2 + seed as usize % 2, seed);
-        total.add(case.check_gradients(&[InstructionSet::best()], 5));
+        total.add(case.check_gradients(InstructionSet::best(), 5));
     }
     total.assert_badly_conditioned_at_most(0.02);
 }
@@ -136,7 +137,7 @@ fn gradients_agree_on_random_networks() {
         let shape = shape((height, width), channels, &[stride, 2]);
         let case = case(&random_stages(seed, nodes, density), &shape, images, seed);
         let mut sum = total.get();
-        sum.add(case.check_gradients(&[InstructionSet::best()], 13));
+        sum.add(case.check_gradients(InstructionSet::best(), 13));
         total.set(sum);
         Ok(())
     });

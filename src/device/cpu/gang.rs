@@ -1,8 +1,7 @@
 //! A few threads that work through numbered tasks together, over and over, without allocation.
 //!
 //! A training step of a small network is a hundred parallel sections of some tens of microseconds, so between sections
-//! workers spin for a moment, then offer their processor to others for about a millisecond, before they sleep: being woken takes
-//! as long as a section.
+//! workers spin for a moment, then offer their processor to others for a while, before they sleep: being woken takes long.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
