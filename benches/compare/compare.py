@@ -67,11 +67,23 @@ class Network:
         return Profile(self.binary, ["profile", self.path, "--threads", "2", *more])
 
 
-def generator_tables(binary: str) -> Iterator[Table]:
+def generator_tables(args: argparse.Namespace) -> Iterator[Table]:
     for batch, mode in product((16, 64), ("train", "sample")):
-        yield generator_table(binary, mode, batch, attention=False)
+        yield generator_table(args.binary, mode, batch, attention=False)
     for mode in ("train", "sample"):
-        yield generator_table(binary, mode, 16, attention=True)
+        yield generator_table(args.binary, mode, 16, attention=True)
+    yield authors_table(args)
+
+
+def authors_table(args: argparse.Namespace) -> Table:
+    """A step of NAS-Bench-101's generator as the authors fit it. Not the same numbers, but the same shapes."""
+    options = ["--size", "authors", "--mode", "train", "--batch", "2", "--attention"]
+    forms = {"plain": [], "factored": ["--factored"]}
+    if not args.no_compile:
+        forms["factored, compiled"] = ["--factored", "--compile"]
+    rivals = [Rival(f"torch {name}", ["generator", *options, *more], 2) for name, more in forms.items()]
+    ours = ProfileGenerator(args.binary, ["profile-generator", "--threads", "2", *options])
+    return Table("generator at the authors' size: train, batch 2, two threads", "ms a batch", ours, rivals, 2)
 
 
 def generator_table(binary: str, mode: str, batch: int, attention: bool) -> Table:
@@ -101,7 +113,7 @@ def tables(args: argparse.Namespace, scratch: str) -> Iterator[Table]:
             yield getattr(network, part)()
     if "generator" in args.parts:
         checks.generator(GRAPHS)
-        yield from generator_tables(args.binary)
+        yield from generator_tables(args)
 
 
 def choices(*allowed: str):

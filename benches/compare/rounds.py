@@ -113,12 +113,12 @@ def row_text(row: dict) -> str:
     ratio, first = f"{row['ours_is_faster_by']:.2f}x", f"{row['first_step_s']:.2f} s"
     memory = f"{row['peak_mb']:.0f} MB ({row['libraries_mb']:.0f})"
     if row["name"] == Ours.name:
-        ratio, first, memory = "", f"at most {first}", f"{row['peak_mb']:.0f} MB"
+        ratio, memory = "", f"{row['peak_mb']:.0f} MB"
     return f"| {row['name']} | {median} | {low} .. {high} | {ratio} | {first} | {memory} |"
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def progress(line: str):

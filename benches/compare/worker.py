@@ -98,8 +98,10 @@ def judged(step: Callable, args) -> Callable:
 def generate(args) -> Callable:
     import generator
 
-    variant = generator.Variant(args.attention, args.factored)
+    variant = generator.Variant(generator.SIZES[args.size], args.attention, args.factored)
     session = generator.Session(variant, args.graphs, args.batch)
+    if args.compile:
+        session.compile()
     return session.train if args.mode == "train" else session.sample
 
 
@@ -140,7 +142,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--form", help="which ONNX file")
     parser.add_argument("--streams", type=int, default=1)
-    parser.add_argument("--graphs", help="file of the generator's graphs")
+    parser.add_argument("--size", choices=["workload", "authors"], default="workload", help="the generator's")
+    parser.add_argument("--graphs", help="file of the generator's graphs; without it, random ones")
     parser.add_argument("--mode", choices=["train", "sample"], default="train")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--attention", action="store_true")
