@@ -86,6 +86,7 @@ struct Profile {
     gflop_per_s: f64,
     fma_peak_gflop_per_s: f64,
     share_of_peak: f64,
+    /// From the program's start to the end of the first step, of all candidates.
     first_step_s: f64,
     peak_memory_mb: Option<f64>,
 }
@@ -99,6 +100,7 @@ struct Place {
 
 /// Runs the subcommand.
 pub fn run(args: &ProfileArgs) -> Result<()> {
+    let started = Instant::now();
     let path = args.workload.display();
     let json = std::fs::read_to_string(&args.workload).with_context(|| format!("cannot read {path}"))?;
     let mut workload = Workload::from_json(&json).with_context(|| path.to_string())?;
@@ -118,7 +120,7 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
         return operations::run(&workload, threads, args.json);
     }
     ensure!(args.steps != Some(0), "--steps 0 measures nothing: it is at least 1");
-    let profile = measure(&workload, args, threads);
+    let profile = measure(&workload, args, threads, started);
     print(&if args.json { json_line(&profile)? } else { text(&profile) })
 }
 
@@ -147,16 +149,15 @@ fn network(workload: &Workload, threads: usize) -> Network {
     network
 }
 
-fn measure(workload: &Workload, args: &ProfileArgs, threads: usize) -> Profile {
+fn measure(workload: &Workload, args: &ProfileArgs, threads: usize, started: Instant) -> Profile {
     let candidates = usize::from(args.candidates);
     let repeats = usize::from(args.repeats);
     let set = InstructionSet::best();
     let barrier = Barrier::new(candidates);
     let one = || {
         let mut runner = Runner::new(workload, args, (threads / candidates).max(1));
-        let start = Instant::now();
         runner.step();
-        let first = start.elapsed().as_secs_f64();
+        let first = started.elapsed().as_secs_f64();
         (0..3).for_each(|_| runner.step());
         let rates = (0..repeats).map(|_| {
             barrier.wait();

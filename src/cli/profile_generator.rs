@@ -90,6 +90,7 @@ struct Profile {
     mflop_per_step: Option<f64>,
     /// Median of the repeats' shares of the peak, each measured beside its repeat.
     share_of_peak: Option<f64>,
+    /// From the program's start to the end of the first step.
     first_step_s: f64,
     peak_memory_mb: Option<f64>,
 }
@@ -99,12 +100,13 @@ struct Profile {
 /// # Errors
 /// Graphs that cannot be read or that the generator cannot draw; a length that is no number of seconds.
 pub fn run(args: &ProfileGeneratorArgs) -> Result<()> {
+    let started = Instant::now();
     ensure!(args.seconds.is_finite() && args.seconds >= 0.0, "--seconds {} is no length", args.seconds);
     let threads = match args.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let profile = measure(args, threads)?;
+    let profile = measure(args, threads, started)?;
     print(&if args.json { json_line(&profile)? } else { text(&profile) })
 }
 
@@ -156,7 +158,7 @@ fn random_dag(nodes: usize, edges: usize, stream: &mut Stream) -> Result<Dag> {
     Ok(dag)
 }
 
-fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
+fn measure(args: &ProfileGeneratorArgs, threads: usize, started: Instant) -> Result<Profile> {
     ensure!((0.0..=3600.0).contains(&args.seconds), "--seconds {} is not from 0 to 3600", args.seconds);
     let config = config(args);
     let gran = Gran::new(config.clone(), &mut stream(0))?;
@@ -172,8 +174,8 @@ fn measure(args: &ProfileGeneratorArgs, threads: usize) -> Result<Profile> {
         Runner { generator, buffer, threads, sampler, mode: args.mode, stream: stream(2), edges: 0, graphs: 0 };
     let start = Instant::now();
     runner.steps(1)?;
-    let first_step_s = start.elapsed().as_secs_f64();
-    let mut count = (args.seconds / first_step_s).ceil().max(3.0) as usize;
+    let (first_step_s, first) = (started.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
+    let mut count = (args.seconds / first).ceil().max(3.0) as usize;
     let repeats = usize::from(args.repeats);
     let flop = cost.map(|cost| 2.0 * (cost.forward + cost.backward) as f64);
     let (mut times, mut shares) = (Vec::with_capacity(repeats), Vec::with_capacity(repeats));
