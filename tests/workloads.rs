@@ -97,28 +97,8 @@ fn check_losses(row: &Row, set: InstructionSet, (losses, evaluation): ([f64; 5],
 }
 
 #[test]
-fn w1_is_reproduced() {
-    check(&TABLE[0]);
-}
-
-#[test]
-fn w1_er_is_reproduced() {
-    check(&TABLE[1]);
-}
-
-#[test]
-fn w2_is_reproduced() {
-    check(&TABLE[2]);
-}
-
-#[test]
-fn w2_er_is_reproduced() {
-    check(&TABLE[3]);
-}
-
-#[test]
-fn w3_is_reproduced() {
-    check(&TABLE[4]);
+fn reference_table_is_reproduced() {
+    TABLE.iter().for_each(check);
 }
 
 #[test]
